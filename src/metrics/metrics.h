@@ -1,0 +1,87 @@
+/*
+ * Metrics: one row of metrics.def a metric, from which code, docs/metrics.md and the tests follow (spec:
+ * metrics.md).
+ *
+ * Each lane (event loop) counts for itself with plain adds (relaxed atomics, no lock, no contended line); a
+ * scrape adds the lanes up. Leaf room: base only; what other rooms know (connections, elections) comes in
+ * through the gather hook at the scrape.
+ */
+#ifndef EA_METRICS_METRICS_H
+#define EA_METRICS_METRICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+
+struct metrics;
+struct metrics_lane;
+
+/* METRICS_ACTION(name, label) */
+#define METRICS_ACTIONS(A)           \
+    A(CAMPAIGN, "campaign")          \
+    A(EXTEND, "extend_elected_term") \
+    A(RESIGN, "resign")              \
+    A(HANDOVER, "handover")          \
+    A(GET_LEADER, "get_leader")      \
+    A(LIST_LEADERS, "list_leaders")  \
+    A(GET_ELECTION, "get_election")  \
+    A(GET_PODS, "get_pods")
+
+enum metrics_action {
+#define A(name, label) METRICS_##name,
+    METRICS_ACTIONS(A)
+#undef A
+        METRICS_ACTION_COUNT,
+    METRICS_NO_ACTION = METRICS_ACTION_COUNT /* not measured (status, health, reflection) */
+};
+
+struct metrics_options {
+    unsigned lanes;
+    struct str agent;      /* the constant label */
+    const double *buckets; /* of request_duration_seconds, ascending, in seconds; copied */
+    size_t n_buckets;      /* at most METRICS_BUCKETS_MAX */
+    struct wall started;
+    const char *version;
+    const char *commit;
+};
+
+#define METRICS_BUCKETS_MAX 32
+/* Label values that clients choose are bounded: kinds beyond this many count as "other". */
+#define METRICS_KINDS_MAX 100
+
+struct metrics *metrics_new(const struct metrics_options *options);
+void metrics_free(struct metrics *metrics);
+struct metrics_lane *metrics_lane(struct metrics *metrics, unsigned lane);
+
+/* On the lane's thread. METRICS_NO_ACTION is ignored. */
+void metrics_request_begin(struct metrics_lane *lane, enum metrics_action action);
+void metrics_request_end(struct metrics_lane *lane, enum metrics_action action, bool success,
+                         int64_t duration_us);
+void metrics_unavailable(struct metrics_lane *lane);
+void metrics_leader_change(struct metrics_lane *lane, struct str kind, const char *reason);
+/* operation: a literal; node: a store's node name, stable and few. */
+void metrics_store_operation(struct metrics_lane *lane, const char *node, const char *operation, bool success,
+                             int64_t duration_us);
+
+/* What is read at the scrape. Filled by the caller of metrics_render(). */
+struct metrics_gauges {
+    uint64_t connections[2][2]; /* [0: HTTP/1.1, 1: HTTP/2][0: plain, 1: TLS] */
+    /* Calls row() for each kind. */
+    void (*elections)(void *arg, void (*row)(void *row_arg, struct str kind, uint64_t n), void *row_arg);
+    void *arg;
+    const char *store_node; /* the store's one node ("embedded"), and its state: 0 up, 1 recovering, 2 down */
+    int store_node_state;
+};
+
+/* The page. `openmetrics` chooses the format (Accept: application/openmetrics-text). Any thread. */
+void metrics_render(struct metrics *metrics, const struct metrics_gauges *gauges, bool openmetrics,
+                    struct buf *out);
+
+#define METRICS_TEXT_TYPE        "text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+#endif

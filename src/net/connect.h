@@ -1,0 +1,29 @@
+/* Outgoing connections; resolved by libuv's getaddrinfo, tried address by address. Loop thread. */
+#ifndef EA_NET_CONNECT_H
+#define EA_NET_CONNECT_H
+
+#include "base/error.h"
+#include "net/loop.h"
+#include "net/stream.h"
+
+struct tls_context;
+struct connect;
+
+struct connect_options {
+    struct str host; /* name, address, or "unix:/path"; copied */
+    uint16_t port;
+    struct tls_context *tls; /* NULL: plain */
+    struct str server_name;  /* TLS: the name to verify; empty: host */
+    struct mono deadline;
+    /* EA_OK and a stream that the callee starts before it returns; or an error and NULL. Never inside
+     * connect_open(). */
+    void (*done)(void *user, struct stream *stream, enum err err, const struct error *error);
+    void *user;
+};
+
+struct connect *connect_open(struct loop *loop, const struct connect_options *options);
+
+/* done is not called any more. Only before it was. */
+void connect_cancel(struct connect *connect);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * The interface of every store: where elections are kept and decided.
+ *
+ * A request is the caller's memory, from store_submit() until its `done` is called, exactly once; it may be
+ * called before submit returns. Slices in the result are the store's and valid only during `done`. A request
+ * is submitted and answered on the same lane. A lane is one event loop: what a store keeps per loop
+ * (connections, batches, the leases a loop owns) it keeps per lane; an election may belong to another lane,
+ * which is the store's own affair.
+ *
+ * Deciding is the store's, checking of what clients sent is not: names, terms and numbers have been checked
+ * (core/names.h) before a request gets here, and stores assert it.
+ */
+#ifndef EA_STORE_STORE_H
+#define EA_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "core/event.h"
+#include "core/request.h"
+
+struct loop;
+struct store;
+
+enum store_state { STORE_STARTING, STORE_UP, STORE_DOWN, STORE_CLOSING };
+
+struct store_status {
+    enum store_state state;
+    char why[160]; /* printable; empty when up */
+};
+
+struct store_options {
+    const char *driver;  /* a row of stores.def */
+    struct loop **lanes; /* the loops; NULL for stores that need none (memory) */
+    unsigned n_lanes;
+    const struct clock *clock;
+    uint64_t seed;       /* 0: from the kernel */
+    int64_t max_term_ms; /* lease.max_term */
+    /* Every change of leader, in order per election, called on the lane of its owner. `kind` etc. valid
+     * during the call. NULL: not wanted. */
+    void (*on_event)(void *user, unsigned lane, const struct election_event *event);
+    /* The status changed; called on lane 0. NULL: not wanted. */
+    void (*on_status)(void *user);
+    void *user;
+    /* embedded */
+    const char *path; /* directory of the database; ":memory:" keeps nothing */
+    bool sync_power;  /* every commit durable before the answer */
+};
+
+struct store_ops {
+    const char *name;
+    /* Before the loops run, on the main thread. The answer to a request may be EA_UNAVAILABLE until the store
+     * is up. */
+    enum err (*open)(struct store **out, const struct store_options *options, struct error *error);
+    void (*submit)(struct store *store, unsigned lane, struct election_request *request);
+    void (*status)(struct store *store, struct store_status *out); /* any thread */
+    /* Elections led now, per kind, as this agent knows; any thread. */
+    void (*count)(struct store *store, void (*row)(void *arg, struct str kind, uint64_t elections),
+                  void *arg);
+    /* On the main thread after the loops stopped. Requests still open are answered EA_UNAVAILABLE before. */
+    void (*close)(struct store *store);
+};
+
+struct store {
+    const struct store_ops *ops;
+};
+
+/* Looks the driver up in stores.def. EA_CONFIG with the list of drivers if there is none of that name. */
+enum err store_open(struct store **out, const struct store_options *options,
+                    struct error *error) EA_MUST_CHECK;
+
+static inline void store_submit(struct store *store, unsigned lane, struct election_request *request)
+{
+    request->lane = lane;
+    store->ops->submit(store, lane, request);
+}
+
+static inline void store_status(struct store *store, struct store_status *out)
+{
+    store->ops->status(store, out);
+}
+
+static inline void store_count(struct store *store,
+                               void (*row)(void *arg, struct str kind, uint64_t elections), void *arg)
+{
+    store->ops->count(store, row, arg);
+}
+
+static inline void store_close(struct store *store)
+{
+    store->ops->close(store);
+}
+
+#endif
