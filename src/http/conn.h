@@ -1,0 +1,64 @@
+/*
+ * What server.c and the two versions of HTTP agree on: a connection. Internal to http/.
+ *
+ * server.c owns the stream's handler, the list of connections, the sniffing of the version, the age and the
+ * drain; h1.c and h2.c own what the bytes mean. A connection embeds `struct http_conn` first and is freed by
+ * its own `closed`.
+ */
+#ifndef EA_HTTP_CONN_H
+#define EA_HTTP_CONN_H
+
+#include "http/exchange.h"
+#include "http/server.h"
+#include "net/stream.h"
+
+struct http_conn;
+
+struct http_conn_ops {
+    /* Input, as stream_handler.on_data. */
+    void (*data)(struct http_conn *conn, const uint8_t *bytes, size_t n);
+    /* The peer sends no more. */
+    void (*end)(struct http_conn *conn);
+    /* The turn ends, after stream_flush_later(). */
+    void (*flush)(struct http_conn *conn);
+    /* The backlog has fallen. */
+    void (*writable)(struct http_conn *conn);
+    /* conn->timer fired: the connection's own timeouts. */
+    void (*timeout)(struct http_conn *conn);
+    /* Take no new requests, finish what runs, close: drain, or the age is over (HTTP/2: GOAWAY). May be
+     * called twice. */
+    void (*drain)(struct http_conn *conn);
+    /* The stream is gone: tell the exchanges (on_gone) and free the connection when the last one is released.
+     */
+    void (*closed)(struct http_conn *conn, enum err why);
+};
+
+struct http_conn {
+    const struct http_conn_ops *ops;
+    struct http_server *server;
+    struct stream *stream;  /* NULL after closed */
+    struct http_conn *prev; /* the server's list, server.c's */
+    struct http_conn *next;
+    struct loop_timer timer;     /* the version's own timeouts (ops->timeout) */
+    struct loop_timer age_timer; /* server.c's */
+    uint8_t version;             /* 1 or 2 */
+    bool draining;
+};
+
+/*
+ * Allocate and set up (embedding struct http_conn, ops and version set); server.c links it and then hands it
+ * the bytes read so far through ops->data.
+ */
+struct http_conn *http1_conn_new(struct http_server *server, struct stream *stream);
+struct http_conn *http2_conn_new(struct http_server *server, struct stream *stream);
+
+/* What both versions need of the server. */
+struct loop *http_server_loop(const struct http_server *server);
+const struct http_limits *http_server_limits(const struct http_server *server);
+const struct http_handler *http_server_handler(const struct http_server *server, void **user);
+/* Slab of struct size for exchanges, shared by the connections of one version on this loop. */
+struct slab *http_server_exchanges(struct http_server *server, uint8_t version);
+/* A rule was broken and `status` answered (0: just closed): counts, and tells handler->on_refused. */
+void http_server_refused(struct http_server *server, int status);
+
+#endif
