@@ -1,0 +1,62 @@
+# What people type. Everything real is in meson.build and tools/.
+#
+#   make run      installs what is missing, builds, runs the agent on the embedded store (gRPC 50051, HTTP 8080)
+#   make test     installs, builds (optimised, ASan+UBSan, TSan) and runs all tests; the last line counts them
+#   make build    the programs in build/, optimised
+#   make lint     format, include directions, clang-tidy, cppcheck, stale documents
+#   make format   lays out all C files
+#   make docs     generates docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
+#   make bench    installs and runs the benchmarks beside nginx; prints one table
+#   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
+#   make sim      the simulation over SIM_SEEDS (100000) seeds
+#   make install  into DESTDIR/PREFIX (/usr/local)
+#   make clean    removes build/ and build-*/
+
+SHELL        := /bin/bash
+BUILD        := build
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 60
+SIM_SEEDS    ?= 100000
+PYTHON       := /usr/bin/python3
+
+.PHONY: run test build lint format docs bench fuzz sim install clean deps deps-test
+
+run: build
+	@EA_ENV=$${EA_ENV:-development} exec ./$(BUILD)/election-agent $(ARGS)
+
+test: deps-test
+	@$(PYTHON) tools/test.py $(TEST_ARGS)
+
+build: deps
+	@tools/build.sh $(BUILD) -Dbuildtype=release -Ddebug=true
+
+deps:
+	@tools/deps.sh build
+
+deps-test:
+	@tools/deps.sh build test
+
+lint: deps-test
+	@tools/lint.sh
+
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+docs: build
+	@./$(BUILD)/gen_docs docs
+
+bench: build
+	@tools/deps.sh test
+	@$(PYTHON) bench/run.py $(BENCH_ARGS)
+
+fuzz: deps-test
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+sim: build
+	@./$(BUILD)/sim --seeds $(SIM_SEEDS)
+
+install: build
+	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+
+clean:
+	@rm -rf build build-*

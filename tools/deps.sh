@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Installs what Debian 12 lacks for the named sets (build, test); silent and quick when nothing is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+build=(
+    gcc libc6-dev make meson ninja-build pkg-config python3 git
+    libuv1-dev libnghttp2-dev node-llhttp libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+    libssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev
+)
+test=(
+    clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
+    python3-pytest python3-pytest-xdist python3-grpcio python3-protobuf protobuf-compiler-grpc
+    nodejs npm curl nginx-light wrk nghttp2-client prometheus procps
+)
+
+wanted=()
+for set in "$@"; do
+    case $set in
+    build) wanted+=("${build[@]}") ;;
+    test) wanted+=("${test[@]}") ;;
+    *) echo "deps.sh: unknown set '$set' (build, test)" >&2; exit 2 ;;
+    esac
+done
+
+# A package counts when it is installed, or when its program came some other way.
+present() {
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed' && return 0
+    case $1 in
+    nodejs) command -v node >/dev/null ;;
+    npm) command -v npm >/dev/null ;;
+    git | make | gcc | curl) command -v "$1" >/dev/null ;;
+    *) return 1 ;;
+    esac
+}
+
+missing=()
+for package in "${wanted[@]}"; do
+    present "$package" || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        sudo=$(command -v sudo) || {
+            echo "These Debian packages are missing; install them as root:" >&2
+            echo "    apt-get install -y --no-install-recommends ${missing[*]}" >&2
+            exit 1
+        }
+    fi
+    echo "Installing ${#missing[@]} packages: ${missing[*]}"
+    log=$(mktemp)
+    # Servers that come as packages must not start by themselves: the tests start their own.
+    guard=/usr/sbin/policy-rc.d
+    made=
+    if [ ! -e $guard ]; then
+        printf '#!/bin/sh\nexit 101\n' | $sudo tee $guard >/dev/null && $sudo chmod +x $guard && made=1
+    fi
+    trap '[ -z "$made" ] || $sudo rm -f $guard; rm -f "$log"' EXIT
+    export DEBIAN_FRONTEND=noninteractive
+    for try in 1 2 3; do
+        if $sudo apt-get update -qq >"$log" 2>&1 &&
+            $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
+            break
+        fi
+        if [ "$try" = 3 ]; then
+            tail -30 "$log" >&2
+            exit 1
+        fi
+    done
+fi
+
+# The JavaScript client of the integration tests.
+case " $* " in
+*" test "*)
+    js=tests/integration/js
+    if [ -f $js/package-lock.json ] && ! cmp -s $js/package-lock.json $js/node_modules/.installed; then
+        echo "Installing the JavaScript packages of the tests"
+        (cd $js && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed)
+    fi
+    ;;
+esac

@@ -1,0 +1,172 @@
+#!/usr/bin/python3
+"""Builds what is to be tested and runs every test; the last line is `N passed, N failed, N skipped`.
+
+    tools/test.py                    everything: lint, release, ASan+UBSan and TSan builds, integration
+    tools/test.py --only release     one build (release, asan, tsan), or lint
+    tools/test.py -k PATTERN         only tests whose name contains PATTERN
+
+C tests run under `meson test`; every cmocka function counts as a test. Integration tests run under pytest against each build. Of a test
+that fails the whole output is printed; of one that passes, nothing.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PYTHON = "/usr/bin/python3"
+JOBS = str(max(2, os.cpu_count() or 2))
+
+BUILDS = {
+    "release": {"dir": "build", "cc": "cc", "options": ["-Dbuildtype=release", "-Ddebug=true"]},
+    "asan": {
+        "dir": "build-asan",
+        "cc": "clang",
+        "options": ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false"],
+    },
+    "tsan": {
+        "dir": "build-tsan",
+        "cc": "clang",
+        "options": ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"],
+    },
+}
+
+SANITIZERS = {
+    "ASAN_OPTIONS": "abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:abort_on_error=1",
+    "TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1:suppressions=" + str(ROOT / "tests/tsan.supp"),
+}
+
+OK = re.compile(r"^\[       OK \] ", re.M)
+FAILED = re.compile(r"^\[  FAILED  \] (?!tests?:|\d+ test)\S", re.M)
+SKIPPED = re.compile(r"^\[  SKIPPED \] (?!\d+ test)\S", re.M)
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, passed, failed, skipped):
+        self.passed += passed
+        self.failed += failed
+        self.skipped += skipped
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def run(command, **options):
+    return subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+
+def build(name):
+    spec = BUILDS[name]
+    result = run(["tools/build.sh", spec["dir"], *spec["options"]], env={**os.environ, "CC": spec["cc"]})
+    if result.returncode != 0:
+        say(f"{name}: does not build\n{result.stdout}")
+    return result.returncode == 0
+
+
+def count(output, good):
+    """Of one program's output: passed, failed, skipped. A program that is no cmocka suite counts as one test."""
+    passed, failed, skipped = (len(r.findall(output)) for r in (OK, FAILED, SKIPPED))
+    if passed + failed + skipped == 0:
+        return (1, 0, 0) if good else (0, 1, 0)
+    if not good and failed == 0:
+        failed = 1  # it died on the way
+    return passed, failed, skipped
+
+
+def run_units(name, pattern):
+    """Unit tests, conformance, simulation, short fuzzing of one build, by meson."""
+    directory = ROOT / BUILDS[name]["dir"]
+    log = directory / "meson-logs" / "testlog.json"
+    log.unlink(missing_ok=True)
+    command = ["meson", "test", "-C", str(directory), "--no-rebuild", "--num-processes", JOBS, "--no-suite", "lint", "--quiet"]
+    names = []
+    if pattern:
+        listed = run(["meson", "test", "-C", str(directory), "--list", "--no-rebuild"]).stdout
+        names = [line.split(" / ")[-1] for line in listed.splitlines() if pattern in line]
+        if not names:
+            return Tally()
+    run([*command, *names], env={**os.environ, **SANITIZERS})
+    tally = Tally()
+    if not log.exists():
+        say(f"{name}: meson test wrote no log")
+        tally.add(0, 1, 0)
+        return tally
+    for line in log.read_text().splitlines():
+        test = json.loads(line)
+        good = test["result"] in ("OK", "EXPECTEDFAIL")
+        output = test.get("stdout", "") + test.get("stderr", "")
+        passed, failed, skipped = count(output, good)
+        tally.add(passed, failed, skipped)
+        if failed:
+            say(f"--- {name}: {test['name']}: {test['result']}\n{output}\n---")
+    return tally
+
+
+def run_integration(name, pattern):
+    command = [PYTHON, "-m", "pytest", "tests/integration", "-q", "-n", JOBS, "-p", "no:cacheprovider"]
+    if pattern:
+        command += ["-k", pattern]
+    env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "PYTHONDONTWRITEBYTECODE": "1"}
+    result = run(command, env=env)
+    tally = Tally()
+    last = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
+    numbers = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
+    tally.add(numbers.get("passed", 0), numbers.get("failed", 0) + numbers.get("error", 0), numbers.get("skipped", 0))
+    if result.returncode == 5 and pattern:  # nothing has that name
+        return tally
+    if result.returncode != 0:
+        if tally.failed == 0:
+            tally.failed = 1
+        say(f"--- {name}: integration\n{result.stdout}\n---")
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=[*BUILDS, "lint"])
+    parser.add_argument("-k", dest="pattern")
+    options = parser.parse_args()
+    wanted = options.only or ["lint", *BUILDS]
+
+    total = Tally()
+    began = time.monotonic()
+    for name in wanted:
+        start = time.monotonic()
+        tally = Tally()
+        if name == "lint":
+            result = run(["tools/lint.sh"])
+            last = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
+            match = re.match(r"lint: (\d+) passed, (\d+) failed", last)
+            tally.add(*((int(match[1]), int(match[2]), 0) if match else (0, 1, 0)))
+            if result.returncode != 0:
+                tally.failed = max(tally.failed, 1)
+                say(result.stdout)
+        elif not build(name):
+            tally.add(0, 1, 0)
+        else:
+            for part in (run_units(name, options.pattern), run_integration(name, options.pattern)):
+                tally.add(part.passed, part.failed, part.skipped)
+        say(f"{name}: {tally} ({time.monotonic() - start:.0f} s)")
+        total.add(tally.passed, tally.failed, tally.skipped)
+    if total.passed + total.failed == 0:
+        say("no test ran")
+        total.failed = 1
+    say(f"in {time.monotonic() - began:.0f} s")
+    print(total)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
