@@ -1,0 +1,47 @@
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from harness.agent import Agent  # noqa: E402
+
+
+@pytest.fixture
+def agents(tmp_path):
+    """Makes agents; at the end of the test every one that still runs is stopped, and must end cleanly."""
+    made = []
+
+    def make(name="agent", **settings):
+        agent = Agent(tmp_path / name, **settings)
+        made.append(agent)
+        return agent
+
+    yield make
+    for agent in made:
+        agent.stop()
+
+
+@pytest.fixture
+def agent(agents):
+    """One agent on the embedded store, running."""
+    return agents().start()
+
+
+@pytest.fixture(scope="session")
+def pb():
+    from harness import proto
+    return proto.load()[0]
+
+
+@pytest.fixture
+def stubs(agent):
+    """Stubs of Election and Control over one channel to `agent`."""
+    import grpc
+
+    from harness import proto
+    _, grpc_module = proto.load()
+    channel = grpc.insecure_channel(agent.grpc_target)
+    yield type("Stubs", (), {"election": grpc_module.ElectionStub(channel), "control": grpc_module.ControlStub(channel), "channel": channel})
+    channel.close()
