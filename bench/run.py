@@ -1,0 +1,377 @@
+#!/usr/bin/python3
+"""One table: the agent beside nginx, measured in turn in the same run.
+
+    bench/run.py                      everything, about three minutes
+    bench/run.py --seconds 5 --rounds 3 --only http,grpc,memory,loops
+
+nginx answers `return 200` with one worker: about the least that a server can do for a request. Each case runs in rounds, ours and
+nginx's in turn, and the medians are printed, so that a machine whose speed drifts does not favour one of them. CPU is user + system time
+of the server process, from the kernel, divided by the requests it answered.
+"""
+import argparse
+import os
+import pathlib
+import re
+import selectors
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+from harness.agent import Agent, free_port, wait_for  # noqa: E402
+
+TICK = os.sysconf("SC_CLK_TCK")
+CONNECTIONS = 100
+
+
+def cpu_seconds(pid):
+    """User and system time of all threads, to the nanosecond where the kernel tells it."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            total += int((task / "schedstat").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            pass
+    if total:
+        return total / 1e9
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident(pid):
+    """(RSS, RssAnon) in MiB."""
+    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return tuple(int(status[key].split()[0]) / 1024 for key in ("VmRSS", "RssAnon"))
+
+
+class Nginx:
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.http_port, self.h2_port = free_port(), free_port()
+        conf = self.directory / "nginx.conf"
+        conf.write_text(f"""
+worker_processes 1;
+daemon off;
+pid {self.directory}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 20000; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 300s;
+    client_body_temp_path {self.directory}/body;
+    proxy_temp_path {self.directory}/proxy;
+    fastcgi_temp_path {self.directory}/fastcgi;
+    uwsgi_temp_path {self.directory}/uwsgi;
+    scgi_temp_path {self.directory}/scgi;
+    default_type application/json;
+    server {{ listen 127.0.0.1:{self.http_port}; location / {{ return 200 '{{"elected":true,"leader":"candidate-0","kind":"default"}}'; }} }}
+    server {{ listen 127.0.0.1:{self.h2_port} http2; location / {{ return 200 'elected by nginx, 32 bytes long..'; }} }}
+}}
+        self.process = subprocess.Popen(["/usr/sbin/nginx", "-c", str(conf), "-p", str(self.directory)],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.worker, "nginx's worker")
+        wait_for(self.answers, "nginx to answer")
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.http_port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def worker(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        self.pid = int(children[0]) if children else None
+        return self.pid
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+def milliseconds(text):
+    number, unit = re.match(r"([\d.]+)(us|ms|s)", text).groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
+
+
+def wrk(url, seconds, body=None, method="GET", threads=1, directory="."):
+    script = pathlib.Path(directory) / "wrk.lua"
+    script.write_text(f"""
+wrk.method = "{method}"
+wrk.headers["Content-Type"] = "application/json"
+{f"wrk.body = '{body}'" if body else ""}
+done = function(summary, latency, requests)
+    io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+        summary.errors.status + summary.errors.read + summary.errors.write + summary.errors.timeout))
+end
+""")
+    out = subprocess.run(["wrk", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(script), url], check=True,
+                         capture_output=True, text=True).stdout
+    n, microseconds, p50, p99, errors = map(int, re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", out).groups())
+    if errors:
+        raise SystemExit(f"wrk counted {errors} errors at {url}")
+    return {"requests": n, "seconds": microseconds / 1e6, "p50": p50 / 1000, "p99": p99 / 1000}
+
+
+def h2load(url, seconds, message=None, threads=1, directory="."):
+    command = ["h2load", f"-t{threads}", f"-c{CONNECTIONS}", "-m1", f"-D{seconds}", "--warm-up-time=1"]
+    log = pathlib.Path(directory) / "h2load.log"
+    log.unlink(missing_ok=True)
+    command += [f"--log-file={log}"]
+    if message is not None:
+        file = pathlib.Path(directory) / "message.bin"
+        file.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
+        command += ["-d", str(file), "-H", "content-type: application/grpc", "-H", "te: trailers"]
+    out = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    n = int(re.search(r"(\d+) succeeded", out)[1])
+    failed = int(re.search(r"(\d+) failed", out)[1])
+    if failed > CONNECTIONS:  # those in flight at the end count as failed
+        raise SystemExit(f"h2load counted {failed} failures at {url}\n{out}")
+    times = sorted(int(line.split("\t")[2]) for line in log.read_text().splitlines())
+    rate = float(re.search(r"finished in [\d.]+\w+, ([\d.]+) req/s", out)[1])
+    return {"requests": n, "seconds": n / rate, "p50": times[len(times) // 2] / 1000, "p99": times[int(len(times) * 0.99)] / 1000}
+
+
+def varint(n):
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def campaign_message(election, candidate, term):
+    """CampaignRequest by hand: election = 1, candidate = 2, term = 3."""
+    return b"".join((b"\x0a", varint(len(election)), election.encode(), b"\x12", varint(len(candidate)), candidate.encode(), b"\x18", varint(term)))
+
+
+def measure(pid, load):
+    before, started = cpu_seconds(pid), time.monotonic()
+    result = load()
+    result["rate"] = result["requests"] / result["seconds"]
+    # h2load's warm-up second answers requests that it does not count; the share of time corrects for it.
+    share = min(1, result["seconds"] / (time.monotonic() - started))
+    result["cpu_us"] = (cpu_seconds(pid) - before) * share * 1e6 / result["requests"]
+    return result
+
+
+def median(results):
+    return {key: statistics.median(r[key] for r in results) for key in ("rate", "p50", "p99", "cpu_us")}
+
+
+def row(name, ours, theirs=None):
+    text = f"{name:44} {ours['rate']:9.0f} {ours['p50']:8.3f} {ours['p99']:8.3f} {ours['cpu_us']:8.2f}"
+    if theirs:
+        text += f" {ours['rate'] / theirs['rate']:8.2f} {ours['cpu_us'] / theirs['cpu_us']:8.2f}"
+    print(text, flush=True)
+
+
+def head():
+    print(f"{'':44} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'cpu us':>8} {'rate/ngx':>8} {'cpu/ngx':>8}")
+
+
+def in_turn(options, cases):
+    """cases: (name, pid, load); the last one is the reference. Prints a row each."""
+    results = {name: [] for name, _, _ in cases}
+    for _ in range(options.rounds):
+        for name, pid, load in cases:
+            results[name].append(measure(pid, load))
+    reference = median(results[cases[-1][0]])
+    for name, _, _ in cases:
+        row(name, median(results[name]), reference)
+
+
+def bench_http(agent, nginx, options, tmp):
+    leader, loser = '{"candidate":"candidate-0","term":600000}', '{"candidate":"candidate-1","term":600000}'
+    agent.http("POST", "/election/bench", leader)
+    url = f"{agent.url}/election/bench"
+    head()
+    in_turn(options, [
+        ("HTTP/1.1 campaign by the leader", agent.pid, lambda: wrk(url, options.seconds, leader, "POST", directory=tmp)),
+        ("HTTP/1.1 losing campaign", agent.pid, lambda: wrk(url, options.seconds, loser, "POST", directory=tmp)),
+        ("HTTP/1.1 get leader", agent.pid, lambda: wrk(url, options.seconds, directory=tmp)),
+        ("HTTP/1.1 nginx return 200", nginx.pid, lambda: wrk(f"http://127.0.0.1:{nginx.http_port}/", options.seconds, directory=tmp)),
+    ])
+
+
+def bench_grpc(agent, nginx, options, tmp):
+    agent.http("POST", "/election/bench", '{"candidate":"candidate-0","term":600000}')
+    url = f"http://127.0.0.1:{agent.grpc_port}/grpc.election_agent.v1.Election/"
+    win, lose = campaign_message("bench", "candidate-0", 600000), campaign_message("bench", "candidate-1", 600000)
+    head()
+    in_turn(options, [
+        ("gRPC campaign by the leader", agent.pid, lambda: h2load(url + "Campaign", options.seconds, win, directory=tmp)),
+        ("gRPC losing campaign", agent.pid, lambda: h2load(url + "Campaign", options.seconds, lose, directory=tmp)),
+        ("gRPC get leader", agent.pid, lambda: h2load(url + "GetLeader", options.seconds, b"\x0a\x05bench", directory=tmp)),
+        ("HTTP/2 nginx return 200", nginx.pid, lambda: h2load(f"http://127.0.0.1:{nginx.h2_port}/", options.seconds, directory=tmp)),
+    ])
+
+
+def literal(name, value):
+    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+class Crowd:
+    """Connections that each made one request and stay. Answers the server's pings, as a client does."""
+
+    def __init__(self, port, grpc):
+        self.port, self.grpc = port, grpc
+        self.selector = selectors.DefaultSelector()
+        self.answered = set()
+        self.sockets = []
+        if grpc:
+            message = campaign_message("bench", "candidate-1", 600000)
+            fields = b"".join(literal(n, v) for n, v in (
+                (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/grpc.election_agent.v1.Election/Campaign"),
+                (b":authority", b"localhost"), (b"content-type", b"application/grpc"), (b"te", b"trailers")))
+            self.request = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(1, 4, 1, fields) +
+                            frame(0, 1, 1, b"\0" + len(message).to_bytes(4, "big") + message))
+        else:
+            body = b'{"candidate":"candidate-1","term":600000}'
+            self.request = (b"POST /election/bench HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+                            str(len(body)).encode() + b"\r\n\r\n" + body)
+
+    def grow(self, to):
+        while len(self.sockets) < to:
+            s = socket.create_connection(("127.0.0.1", self.port))
+            s.sendall(self.request)
+            s.setblocking(False)
+            self.sockets.append(s)
+            self.selector.register(s, selectors.EVENT_READ, bytearray())
+            if len(self.sockets) % 50 == 0:
+                self.read(0)
+
+    def read(self, timeout):
+        for key, _ in self.selector.select(timeout):
+            try:
+                data = key.fileobj.recv(65536)
+            except BlockingIOError:
+                continue
+            if not data:
+                raise SystemExit("the server closed a connection that was to stay")
+            if self.grpc:
+                self.frames(key.fileobj, key.data, data)
+            elif b"\r\n\r\n" in data:
+                self.answered.add(key.fileobj)
+
+    def frames(self, s, pending, data):
+        pending += data
+        while len(pending) >= 9:
+            length = int.from_bytes(pending[:3], "big")
+            if len(pending) < 9 + length:
+                return
+            kind, flags, payload = pending[3], pending[4], bytes(pending[9:9 + length])
+            del pending[:9 + length]
+            if kind == 4 and not flags & 1:
+                s.sendall(frame(4, 1, 0, b""))
+            elif kind == 6 and not flags & 1:
+                s.sendall(frame(6, 1, 0, payload))
+            elif kind == 1 and flags & 1:
+                self.answered.add(s)
+
+    def settle(self, seconds):
+        """Until all have their answer, and then so long."""
+        end = None
+        while end is None or time.monotonic() < end:
+            self.read(0.05)
+            if end is None and len(self.answered) == len(self.sockets):
+                end = time.monotonic() + seconds
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+def bench_memory(make_agent, options, tmp):
+    print(f"{'resident memory, MiB':44} {'RSS':>9} {'RssAnon':>8} {'B/conn':>8}")
+    for grpc, name in ((False, "HTTP/1.1"), (True, "gRPC")):
+        agent = make_agent("memory-grpc" if grpc else "memory-http")
+        agent.http("POST", "/election/bench", '{"candidate":"candidate-0","term":600000}')
+        rss, base = resident(agent.pid)
+        print(f"{'no connection':44} {rss:9.1f} {base:8.2f}", flush=True)
+        crowd = Crowd(agent.grpc_port if grpc else agent.http_port, grpc)
+        for n in (1000, 3000, 6000):
+            crowd.grow(n)
+            crowd.settle(6)
+            rss, anon = resident(agent.pid)
+            print(f"{f'{n} {name} connections':44} {rss:9.1f} {anon:8.2f} {(anon - base) * 1048576 / n:8.0f}", flush=True)
+        crowd.close()
+        agent.stop()
+
+
+def bench_loops(make_agent, options, tmp):
+    """One loop and two, as far as the machine lets it be seen."""
+    cores = os.cpu_count()
+    body = '{"candidate":"candidate-1","term":600000}'
+    threads = 1 if cores < 4 else 2
+    agents = {n: make_agent(f"loops-{n}", THREADS=n) for n in (1, 2)}
+    rates = {n: [] for n in agents}
+    cpu = {n: [] for n in agents}
+    for agent in agents.values():
+        agent.http("POST", "/election/bench", '{"candidate":"candidate-0","term":600000}')
+    for _ in range(options.rounds):
+        for n, agent in agents.items():
+            result = measure(agent.pid, lambda: wrk(f"{agent.url}/election/bench", options.seconds, body, "POST", threads, tmp))
+            rates[n].append(result["rate"])
+            cpu[n].append(result["cpu_us"])
+    ratio = statistics.median(rates[2]) / statistics.median(rates[1])
+    print(f"two loops against one: {ratio:.2f} times the requests, {statistics.median(cpu[2]) / statistics.median(cpu[1]):.2f} times the CPU per request")
+    if cores < 4:
+        print(f"(this machine has {cores} cores and the load program needs one: two loops cannot be seen to their full here)")
+    for agent in agents.values():
+        agent.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
+    parser.add_argument("--only", default="http,grpc,memory,loops")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    tmp = tempfile.mkdtemp(prefix="election-agent-bench-")
+    running = []
+
+    def make_agent(name, **settings):
+        settings = {"THREADS": 1, "EMBEDDED_PATH": ":memory:", "GRPC_MAX_CONNECTION_AGE": "1h", "GRPC_MAX_CONNECTION_IDLE": "1h", **settings}
+        agent = Agent(pathlib.Path(tmp) / name, **settings).start()
+        running.append(agent)
+        return agent
+
+    nginx = None
+    try:
+        if {"http", "grpc"} & set(wanted):
+            nginx = Nginx(tmp)
+            agent = make_agent("agent")
+            if "http" in wanted:
+                bench_http(agent, nginx, options, tmp)
+            if "grpc" in wanted:
+                bench_grpc(agent, nginx, options, tmp)
+            agent.stop()
+        if "memory" in wanted:
+            bench_memory(make_agent, options, tmp)
+        if "loops" in wanted:
+            bench_loops(make_agent, options, tmp)
+    finally:
+        for agent in running:
+            if agent.process is not None and agent.process.poll() is None:
+                agent.stop()
+        if nginx:
+            nginx.stop()
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
