@@ -74,6 +74,7 @@ http {{
     server {{ listen 127.0.0.1:{self.http_port}; location / {{ return 200 '{{"elected":true,"leader":"candidate-0","kind":"default"}}'; }} }}
     server {{ listen 127.0.0.1:{self.h2_port} http2; location / {{ return 200 'elected by nginx, 32 bytes long..'; }} }}
 }}
+""")
         self.process = subprocess.Popen(["/usr/sbin/nginx", "-c", str(conf), "-p", str(self.directory)],
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(self.worker, "nginx's worker")
