@@ -52,11 +52,18 @@ struct http_conn {
 struct http_conn *http1_conn_new(struct http_server *server, struct stream *stream);
 struct http_conn *http2_conn_new(struct http_server *server, struct stream *stream);
 
+/* What the HTTP/2 connections of one server share: buffers, slabs, nghttp2's tables of callbacks and options.
+ * Made by http_server_new(), freed by http_server_free() after the last connection and exchange. */
+struct http2_shared;
+struct http2_shared *http2_shared_new(struct loop *loop);
+void http2_shared_free(struct http2_shared *shared);
+struct http2_shared *http_server_http2(struct http_server *server);
+
 /* What both versions need of the server. */
 struct loop *http_server_loop(const struct http_server *server);
 const struct http_limits *http_server_limits(const struct http_server *server);
 const struct http_handler *http_server_handler(const struct http_server *server, void **user);
-/* Slab of struct size for exchanges, shared by the connections of one version on this loop. */
+/* Slab for HTTP/1.1's exchanges, shared by the connections on this loop. (HTTP/2's is in http2_shared.) */
 struct slab *http_server_exchanges(struct http_server *server, uint8_t version);
 /* A rule was broken and `status` answered (0: just closed): counts, and tells handler->on_refused. */
 void http_server_refused(struct http_server *server, int status);

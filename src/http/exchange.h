@@ -86,6 +86,7 @@ struct exchange {
      * ------------------------------------------------------------------------------------------------- Set
      * in on_head or on_request. */
     void *user;
+    bool no_date; /* the answer carries no Date field (gRPC) */
     /* Streaming input (only if on_head returned HTTP_STREAM): pieces in order, `last` with the final (maybe
      * empty) one. Each byte must be given back by exchange_consumed(), which is what bounds memory. */
     void (*on_data)(struct exchange *ex, struct str piece, bool last);
