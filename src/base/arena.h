@@ -33,12 +33,12 @@ void *arena_alloc_slow(struct arena *arena, size_t n) __attribute__((returns_non
 
 static inline void *arena_alloc(struct arena *arena, size_t n)
 {
-    n = (n + 15) & ~(size_t)15;
+    /* What is left is a multiple of 16, so a fitting n still fits when rounded up; and no n can overflow. */
     if (n > (size_t)(arena->end - arena->at)) {
         return arena_alloc_slow(arena, n);
     }
     void *p = arena->at;
-    arena->at += n;
+    arena->at += (n + 15) & ~(size_t)15;
     return p;
 }
 

@@ -38,10 +38,14 @@ int err_exit(enum err e);
 
 /*
  * Sets code and words, and returns the code, so that `return error_set(error, EA_INVALID, "...")` works. The
- * format is printf's; arguments that hold foreign bytes go through str_escape() or error_set_str() first.
+ * format is printf's; arguments that hold foreign bytes go through str_escape() first, or use
+ * error_set_str().
  */
 enum err error_set(struct error *error, enum err code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* words: "foreign", where `foreign` may be any bytes: they are escaped here. */
+enum err error_set_str(struct error *error, enum err code, const char *words, struct str foreign);
 
 /* The same with the words of errno behind ": ". */
 enum err error_set_errno(struct error *error, enum err code, int errnum, const char *format, ...)

@@ -3,7 +3,11 @@
  *
  * A line begins with the part of the program that speaks (`net`, `store`, ...). Foreign bytes are escaped
  * here, so callers pass them as they are. A line is formatted on the caller's stack and written with one
- * write(2); nothing is queued. Nothing is logged per request at info.
+ * write(2); nothing is queued. A line is at most LOG_LINE_BYTES long: what doesn't fit is cut, which the line
+ * says at its end (" (cut)", or "cut":true). errno stays. Nothing is logged per request at info.
+ *
+ *     2026-11-24T13:10:09.123Z info store: opened path="/var/lib/x" leases=3
+ *     {"time":"2026-11-24T13:10:09.123Z","level":"info","part":"store","message":"opened","path":...,"leases":3}
  *
  *     log_info("store", "opened", LOG_STR("path", path), LOG_INT("leases", n));
  */
@@ -17,6 +21,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/str.h"
+
+#define LOG_LINE_BYTES 4096
 
 /* `panic` and `fatal` are names that existing configurations use for "almost nothing". */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_PANIC, LOG_FATAL };
@@ -52,6 +58,7 @@ void log_set_sink(const struct log_sink *sink);
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 
+/* A level's name in any case; also "warn". */
 bool log_level_parse(struct str s, enum log_level *out) EA_MUST_CHECK;
 const char *log_level_name(enum log_level level);
 

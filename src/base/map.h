@@ -1,7 +1,8 @@
 /*
- * An intrusive hash map by linear hashing: it grows one bucket at a time, so no single insertion pays for a
- * rehash and a map of a million entries never makes a request wait. The caller embeds `struct map_node`,
- * gives the 64-bit hash (str_hash(), seeded against collision attacks) and compares keys itself. One thread.
+ * An intrusive hash map by linear hashing: it grows (and shrinks) one bucket at a time, so no single
+ * insertion pays for a rehash and a map of a million entries never makes a request wait. The caller embeds
+ * `struct map_node`, gives the 64-bit hash (str_hash(), seeded against collision attacks) and compares keys
+ * itself. One thread.
  *
  *     for (struct map_node *n = map_first(&m, h); n != NULL; n = map_next(n, h)) { compare, use CONTAINER_OF
  * }
@@ -46,9 +47,10 @@ void map_add(struct map *map, struct map_node *node, uint64_t hash);
 void map_remove(struct map *map, struct map_node *node);
 
 /*
- * Visits all entries in an order that survives growth: cursor 0 starts, the returned cursor goes on, 0 ends.
- * An entry that stays in the map during the whole walk is visited at least once. `visit` may remove the
- * visited entry only.
+ * Visits all entries, a bucket at a call, in an order that survives growing and shrinking: cursor 0 starts,
+ * the returned cursor goes on, 0 ends. An entry that stays in the map during the whole walk is visited at
+ * least once, and exactly once if the map doesn't shrink meanwhile. `visit` may remove the visited entry
+ * only.
  */
 uint64_t map_scan(const struct map *map, uint64_t cursor, void (*visit)(struct map_node *node, void *arg),
                   void *arg);

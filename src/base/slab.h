@@ -12,6 +12,7 @@ struct slab_page;
 
 struct slab {
     size_t object_bytes; /* rounded up to 16 */
+    size_t page_bytes;   /* a power of two, and the alignment of pages: an address tells its page */
     size_t per_page;
     size_t keep;              /* idle objects kept when pages become empty */
     size_t used;              /* handed out now */

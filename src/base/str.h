@@ -61,6 +61,12 @@ struct str str_trim(struct str s);
  */
 bool str_split(struct str *rest, char sep, struct str *part);
 
+/*
+ * The length of the well-formed UTF-8 sequence that s begins with, and in *code what it encodes; 0 when s is
+ * empty or begins with broken bytes.
+ */
+size_t str_utf8_next(struct str s, uint32_t *code);
+
 /* Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool str_is_utf8(struct str s);
 
@@ -76,11 +82,15 @@ bool str_to_i64(struct str s, int64_t *out) __attribute__((warn_unused_result));
 
 /*
  * A duration such as `300ms`, `10s`, `5m`, `1h`, also with a fraction (`1.5s`) and in sum (`1h30m`), or a
- * plain `0`. Result in microseconds. False on anything else, on a negative or on one over 100 years.
+ * plain `0`; the units are us, ms, s, m and h. Result in microseconds. False on anything else, on a negative,
+ * on one over 100 years and on one that is no whole number of microseconds (rounded to 0 it would often mean
+ * "off").
  */
 bool str_to_duration_us(struct str s, int64_t *us) __attribute__((warn_unused_result));
 
-/* Writes the shortest of the forms above that means exactly `us`. Returns the length; `cap` >= 32 suffices.
+/*
+ * Writes, with a terminator, the shortest form above in one unit that means exactly `us` (90s, not 1m30s),
+ * the larger unit of two that are as short. Returns the length; `cap` >= 32 suffices, and less is a bug.
  */
 size_t str_from_duration(int64_t us, char *out, size_t cap);
 
@@ -96,9 +106,20 @@ size_t str_percent_decode(struct str s, char *out);
 
 /*
  * Makes any bytes fit to be shown to a person or written to a log: printable ASCII and well-formed UTF-8
- * stay, control characters, quotes, backslashes and broken bytes become \n, \t, \", \\, \xNN. At most cap - 1
- * bytes and a terminator; a text that does not fit ends in "...". Returns the length without the terminator.
+ * stay, control characters, quotes, backslashes and broken bytes become \n, \t, \", \\, \xNN. Characters that
+ * turn or break the line unseen (U+2028, the bidirectional controls) count as control characters. At most
+ * cap - 1 bytes and a terminator; a text that does not fit ends in "...". Returns the length without the
+ * terminator.
  */
 size_t str_escape(struct str s, char *out, size_t cap);
+
+/*
+ * One step of such an escaping: writes the first character of s (not empty) to out and its length to
+ * *written, and returns how many bytes of s that used up. The JSON form is the inside of a JSON string: what
+ * is broken becomes U+FFFD, so that the result is always valid JSON.
+ */
+#define STR_ESCAPED_BYTES_MAX 12
+size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written);
+size_t str_json_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written);
 
 #endif
