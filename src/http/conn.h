@@ -41,8 +41,10 @@ struct http_conn {
     struct http_conn *next;
     struct loop_timer timer;     /* the version's own timeouts (ops->timeout) */
     struct loop_timer age_timer; /* server.c's */
+    size_t stalled_bytes;        /* server.c's: the backlog it last saw, */
+    uint8_t stalled_looks;       /* and how many times in a row it had not fallen */
     uint8_t version;             /* 1 or 2 */
-    bool draining;
+    bool draining;               /* set by server.c before the first ops->drain */
 };
 
 /*
@@ -59,13 +61,27 @@ struct http2_shared *http2_shared_new(struct loop *loop);
 void http2_shared_free(struct http2_shared *shared);
 struct http2_shared *http_server_http2(struct http_server *server);
 
+/* Size of an HTTP/1.1 exchange, for the server's slab. */
+extern const size_t http1_exchange_bytes;
+
 /* What both versions need of the server. */
 struct loop *http_server_loop(const struct http_server *server);
 const struct http_limits *http_server_limits(const struct http_server *server);
 const struct http_handler *http_server_handler(const struct http_server *server, void **user);
 /* Slab for HTTP/1.1's exchanges, shared by the connections on this loop. (HTTP/2's is in http2_shared.) */
-struct slab *http_server_exchanges(struct http_server *server, uint8_t version);
+struct slab *http_server_exchanges(struct http_server *server);
+/* The whole server drains (not only this connection, because of its age). */
+bool http_server_draining(const struct http_server *server);
+/* The value of the Date field (RFC 9110, 5.6.7), made once a second. */
+#define HTTP_DATE_BYTES 29
+struct str http_server_date(struct http_server *server);
 /* A rule was broken and `status` answered (0: just closed): counts, and tells handler->on_refused. */
 void http_server_refused(struct http_server *server, int status);
+/* exchange.c's: an exchange got its first hold (1), or its last one was let go (-1). A drain waits for it. */
+void http_server_held(struct http_server *server, int change);
+
+/* The client of an unfinished exchange is gone: marks it, tells the handler, and lets the exchange go
+ * (ops->released) unless somebody holds it. Forget the exchange before calling this. */
+void http_exchange_gone(struct exchange *ex);
 
 #endif

@@ -34,6 +34,8 @@ enum http_method {
 };
 
 const char *http_method_name(enum http_method method);
+/* HTTP_OTHER if none of ours; names are case-sensitive (RFC 9110, 9.1). */
+enum http_method http_method_find(struct str name);
 
 enum http_header {
 #define H(id, name) HTTP_##id,
@@ -51,6 +53,11 @@ struct http_field {
     struct str value;
 };
 
+/*
+ * What a version of HTTP provides. exchange.c keeps the rules before it calls one: nothing of a gone or
+ * finished exchange gets here, and `started` and `finished` are set already (finish: `started` tells whether
+ * start came before). An operation may free the exchange unless it is held.
+ */
 struct exchange_ops {
     void (*start)(struct exchange *ex, int status, const struct http_field *fields, size_t n);
     void (*answer)(struct exchange *ex, int status, const struct http_field *fields, size_t n,
@@ -59,6 +66,8 @@ struct exchange_ops {
     void (*finish)(struct exchange *ex, const struct http_field *trailers, size_t n);
     void (*consumed)(struct exchange *ex, size_t n);
     void (*reset)(struct exchange *ex, uint32_t h2_code);
+    /* The exchange is over and the last hold was let go: free it, unless it is still needed to read the rest
+     * of its request. Over without any hold, the version frees it by itself. */
     void (*released)(struct exchange *ex);
 };
 

@@ -14,7 +14,8 @@ struct http_limits {
     size_t header_bytes;       /* 16 KiB, all fields: 431 */
     size_t header_count;       /* 100: 431 */
     size_t body_bytes;         /* 64 KiB: 413 */
-    int64_t header_us;         /* 2 s from the first byte of a request to the end of its head: 408 */
+    int64_t header_us;         /* 2 s from the first byte of a request to the end of its head: 408; also from
+                                  accept (TLS handshake included) until the version is known: closed */
     int64_t body_us;           /* 10 s for the body: 408 */
     int64_t idle_us;           /* 30 s (grpc.max_connection_idle): HTTP/1.1 closes, HTTP/2 GOAWAY */
     int64_t age_us; /* 300 s ± 10 % (grpc.max_connection_age): HTTP/2 GOAWAY, HTTP/1.1 "connection: close" */
@@ -47,7 +48,7 @@ struct http_server *http_server_new(const struct http_server_options *options);
 /* Takes over an accepted stream and starts it. */
 void http_server_accept(struct http_server *server, struct stream *stream);
 
-/* Limits may change while running (reload); they hold for connections accepted from then on. */
+/* Limits may change while running (reload); they hold from the next connection or request on. */
 void http_server_set_limits(struct http_server *server, const struct http_limits *limits);
 
 const struct http_counts *http_server_counts(const struct http_server *server);
