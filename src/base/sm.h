@@ -23,6 +23,12 @@ struct sm {
     unsigned now;
 };
 
+/*
+ * Whether a table makes sense: at most 32 states, only states of the table follow, a state is final if and
+ * only if nothing follows it, and every state can be reached from `first`. For the unit test of each table.
+ */
+bool sm_table_is_sound(const struct sm_state *table, unsigned states, unsigned first);
+
 void sm_init(struct sm *sm, const struct sm_state *table, unsigned states, unsigned first);
 void sm_move(struct sm *sm, unsigned to);
 const char *sm_name(const struct sm *sm);

@@ -1,7 +1,8 @@
 /*
  * A hierarchical timer wheel: starting, stopping and firing cost the same with one timer or with a million.
- * Resolution is 1 ms: a timer fires at the first advance at or after its time, never before it. No clock, no
- * I/O: time comes in. One thread, intrusive entries, caller's memory.
+ * Resolution is 1 ms: a timer fires at the first advance at or after its time, rounded up to the next whole
+ * millisecond; never before it. No clock, no I/O: time comes in. One thread, intrusive entries, caller's
+ * memory.
  */
 #ifndef EA_BASE_WHEEL_H
 #define EA_BASE_WHEEL_H
@@ -13,7 +14,7 @@
 #include "base/clock.h"
 
 struct wheel_entry {
-    struct wheel_entry *prev; /* NULL: not started */
+    struct wheel_entry *prev; /* NULL: not started; so a zeroed entry is ready for use */
     struct wheel_entry *next;
     struct mono at;
 };
@@ -24,11 +25,12 @@ struct wheel_entry {
 struct wheel {
     uint64_t tick;                                       /* the last millisecond that was fired */
     size_t entries;                                      /* started timers */
-    uint64_t busy[WHEEL_LEVELS];                         /* a bit per slot that may hold entries */
+    uint64_t busy[WHEEL_LEVELS];                         /* a bit per slot that holds entries */
     struct wheel_entry slots[WHEEL_LEVELS][WHEEL_SLOTS]; /* list heads */
     struct wheel_entry due; /* those whose time has come and which were not handed out yet */
 };
 
+/* The wheel must stay where it is: its lists end in itself. */
 void wheel_init(struct wheel *wheel, struct mono now);
 
 static inline bool wheel_started(const struct wheel_entry *entry)
@@ -43,13 +45,18 @@ void wheel_stop(struct wheel *wheel, struct wheel_entry *entry);
 /*
  * Moves the wheel to `now` and hands out the next entry that is due, stopped; NULL when there is none. Call
  * it until NULL, or as often as a turn can afford: what is left is handed out by the next call. Entries may
- * be started, stopped and freed between calls. Order among entries due in one millisecond is the order in
- * which they were started.
+ * be started, stopped and freed between calls. Entries come in the order of their milliseconds; among those
+ * of one millisecond in the order in which they were started (not promised for timers that were started more
+ * than 24 days ahead). An entry that is started for a time that has passed comes behind those already due: a
+ * loop until NULL that always starts such entries doesn't end.
  */
 struct wheel_entry *wheel_pop(struct wheel *wheel, struct mono now);
 
-/* A time not after the earliest timer (exact for timers less than 64 ms away, else the next slot to look at);
- * MONO_NEVER if none. When to wake up. */
+/*
+ * When to call wheel_pop() next: a whole millisecond, not after that of the earliest timer. Exact when that
+ * timer is at most 32 ms ahead, unless thousands more are; for a later one it may be the time at which the
+ * wheel has work with it. MONO_NEVER if there are no timers.
+ */
 struct mono wheel_next(const struct wheel *wheel);
 
 #endif
