@@ -38,6 +38,9 @@ struct book_hooks {
     /* The election has no leader any more. `answered` is false for an expiry, which nobody waits for. */
     void (*drop)(void *arg, struct str kind, struct str election, bool answered);
     void (*event)(void *arg, const struct election_event *event);
+    /* The number of led elections of a kind changed. *slot is the caller's, one per kind, NULL at first; when
+     * `led` is 0 the kind may be gone afterwards, so the caller clears it. */
+    void (*kind)(void *arg, void **slot, struct str kind, uint64_t led);
     void *arg;
 };
 
@@ -54,24 +57,42 @@ void book_free(struct book *book);
 
 /*
  * Decides one request at `now` and fills its answer (slices point into the book, or the arena, until the next
- * call on the book). `done` is not called. Expiry is exact: a lease whose time has come counts as expired
- * here even if book_expire() has not seen it yet.
+ * call on the book; OP_LIST's are all in the arena). `done` is not called. Expiry is exact: a lease whose
+ * time has come counts as expired here even if book_expire() has not seen it yet. `now` never goes back from
+ * call to call.
  *
- * *change says what the answer depends on: whether `keep` or `drop` was called for it (the caller must make
- * that durable first).
+ * The outcome says what the answer depends on. A page of OP_LIST has at most BOOK_PAGE_MAX rows, so that no
+ * page makes others wait.
  */
+#define BOOK_PAGE_MAX 5000
+
 struct book_outcome {
-    bool changed;   /* hooks->keep or hooks->drop was called: the answer must wait for it */
+    bool changed;   /* hooks->keep, or hooks->drop with `answered`, was called: the answer must wait for it */
     uint64_t *mark; /* the lease's mark, for the caller: 0 at first; NULL if there is no lease. Stays valid
                        for the call only. */
 };
 void book_decide(struct book *book, struct mono now, struct wall wall, struct election_request *request,
                  struct book_outcome *outcome);
 
+/*
+ * While a reason is given, what would call `keep`, or `drop` with `answered`, is refused: EA_UNAVAILABLE with
+ * that reason, and nothing changes. Renewals within the recorded term, reads, losses and expiries go on. For
+ * a store that cannot write. NULL ends it; the text stays the caller's and must outlive its answers.
+ */
+void book_freeze(struct book *book, const char *why);
+
+/*
+ * Takes back a tenure that nobody was told of, since it could not be made durable: event `stepped_down`,
+ * `drop` with `answered` false. False if that tenure is not there any more.
+ */
+bool book_withdraw(struct book *book, struct mono now, struct wall wall, struct str kind, struct str election,
+                   uint64_t token);
+
 /* Ends at most `most` leases whose time has come. True if more are due. */
 bool book_expire(struct book *book, struct mono now, struct wall wall, size_t most);
 
-/* When book_expire() is due; MONO_NEVER if no lease is there. */
+/* When book_expire() is due; MONO_NEVER if no lease is there. It may find nothing to end then (a lease that
+ * was extended meanwhile), and has a new time afterwards. */
 struct mono book_next(const struct book *book);
 
 /* Puts a tenure back after a restart: it runs for its full term from now. False if the election is there
