@@ -62,8 +62,7 @@ void book_free(struct book *book)
     mem_free(book);
 }
 
-/* --- what hooks and answers say of a lease
- * ----------------------------------------------------------------- */
+/* --- what hooks and answers say of a lease --- */
 
 static struct book_record record_of(const struct book_lease *lease)
 {
@@ -122,8 +121,7 @@ static void tell_event(struct book *book, const struct book_lease *lease, enum e
     book->hooks.event(book->hooks.arg, &event);
 }
 
-/* --- tenures begin and end
- * --------------------------------------------------------------------------------- */
+/* --- tenures begin and end --- */
 
 static bool lease_led(const struct book_lease *lease)
 {
@@ -290,8 +288,7 @@ static bool renew(struct decision *d)
     return true;
 }
 
-/* --- operations
- * -------------------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 static void decide_campaign(struct decision *d)
 {
@@ -480,6 +477,10 @@ static void clear_answer(struct election_request *request)
 void book_decide(struct book *book, struct mono now, struct wall wall, struct election_request *request,
                  struct book_outcome *outcome)
 {
+    static void (*const operations[OP_COUNT])(struct decision * d) = {
+        [OP_CAMPAIGN] = decide_campaign, [OP_EXTEND] = decide_extend, [OP_RESIGN] = decide_resign,
+        [OP_HANDOVER] = decide_handover, [OP_GET] = decide_get,       [OP_INFO] = decide_info,
+    };
     *outcome = (struct book_outcome){.changed = false};
     clear_answer(request);
     if (request->op == OP_LIST) {
@@ -496,35 +497,11 @@ void book_decide(struct book *book, struct mono now, struct wall wall, struct el
     if (lease_led(d.lease) && !mono_before(now, d.lease->expires)) {
         d.lease = expire(book, d.lease, d.now); /* L5 */
     }
-    switch (request->op) {
-    case OP_CAMPAIGN:
-        decide_campaign(&d);
-        break;
-    case OP_EXTEND:
-        decide_extend(&d);
-        break;
-    case OP_RESIGN:
-        decide_resign(&d);
-        break;
-    case OP_HANDOVER:
-        decide_handover(&d);
-        break;
-    case OP_GET:
-        decide_get(&d);
-        break;
-    case OP_INFO:
-        decide_info(&d);
-        break;
-    case OP_LIST:
-    case OP_COUNT:
-        assert(!"an operation of the table");
-        break;
-    }
+    operations[request->op](&d);
     outcome->mark = lease_led(d.lease) ? &d.lease->mark : NULL;
 }
 
-/* --- without a request
- * ------------------------------------------------------------------------------------- */
+/* --- without a request --- */
 
 void book_freeze(struct book *book, const char *why)
 {

@@ -129,8 +129,7 @@ static inline struct str lease_kind(const struct book_lease *lease)
     return (struct str){lease->kind->name, lease->kind->name_bytes};
 }
 
-/* --- book_table.c
- * ------------------------------------------------------------------------------------------ */
+/* --- book_table.c --- */
 
 /* Led or vacant; NULL if nothing is known. */
 struct book_lease *table_find(const struct book *book, struct str kind, struct str election);
@@ -163,8 +162,7 @@ struct book_kind *table_kind(const struct book *book, struct str kind);
 void table_walk(const struct book_kind *kind, struct str after,
                 bool (*visit)(struct book_lease *lease, void *arg), void *arg);
 
-/* --- book_events.c
- * ----------------------------------------------------------------------------------------- */
+/* --- book_events.c --- */
 
 struct book_trail *trail_get(struct book_lease *lease);
 void trail_free(struct book_trail *trail);
@@ -180,8 +178,7 @@ void events_list(const struct book_lease *lease, struct arena *arena, struct ele
 /* Walks the encoding and asserts that it is whole. */
 void events_check(const struct book_trail *trail);
 
-/* --- book_candidates.c
- * ------------------------------------------------------------------------------------- */
+/* --- book_candidates.c --- */
 
 /* A candidate that does not lead was seen. */
 void candidates_see(struct book *book, struct book_lease *lease, struct str name, int32_t priority,

@@ -38,8 +38,7 @@ struct book_lease *table_find(const struct book *book, struct str kind, struct s
     return NULL;
 }
 
-/* --- kinds
- * ------------------------------------------------------------------------------------------------- */
+/* --- kinds --- */
 
 static struct book_kind *kind_find(const struct book *book, struct str kind, uint64_t hash)
 {
@@ -88,8 +87,7 @@ void table_tell_kind(struct book *book, struct book_kind *kind)
     }
 }
 
-/* --- the tree of a kind
- * ------------------------------------------------------------------------------------ */
+/* --- the tree of a kind --- */
 
 static bool tree_before(const struct book_lease *a, const struct book_lease *b)
 {
@@ -175,8 +173,7 @@ void table_walk(const struct book_kind *kind, struct str after,
     }
 }
 
-/* --- led
- * --------------------------------------------------------------------------------------------------- */
+/* --- led --- */
 
 void table_lead(struct book *book, struct book_lease *lease)
 {
@@ -198,8 +195,7 @@ void table_unlead(struct book *book, struct book_lease *lease)
     lease->kind->led--;
 }
 
-/* --- vacant
- * ------------------------------------------------------------------------------------------------ */
+/* --- vacant --- */
 
 void table_occupy(struct book *book, struct book_lease *lease)
 {
@@ -240,8 +236,7 @@ void table_vacate(struct book *book, struct book_lease *lease)
     }
 }
 
-/* --- leases
- * ------------------------------------------------------------------------------------------------ */
+/* --- leases --- */
 
 static struct book_lease *lease_new(struct str election, struct str leader)
 {
