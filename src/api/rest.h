@@ -1,0 +1,21 @@
+/*
+ * REST: paths, queries and JSON bodies to calls, and back; and the pages. Internal to api/.
+ */
+#ifndef EA_API_REST_H
+#define EA_API_REST_H
+
+#include "api/lane.h"
+#include "api/methods.h"
+
+#define REST_JSON_TYPE STR("application/json; charset=utf-8")
+
+/* The routes of methods.def: all of them, or those of the admin port. Immutable; shared by loops. */
+struct router *rest_router_new(bool admin);
+
+/* Answers a request that has come in whole, now or later. */
+void rest_request(const struct router *router, struct exchange *ex, struct api_lane *lane);
+
+/* {"message": ...} */
+void rest_fail(struct exchange *ex, int status, struct str message);
+
+#endif
