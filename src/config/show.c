@@ -125,6 +125,20 @@ static bool has_value(const struct config_row *row, const void *member)
     }
 }
 
+/* As a comment. Only plain ASCII: YAML's reader refuses some characters that a file's name may have. */
+static void print_origin(const char *origin, struct buf *out)
+{
+    if (origin == NULL) {
+        return;
+    }
+    for (const char *p = origin; *p != '\0'; p++) {
+        if (*p < ' ' || *p > '~') {
+            return;
+        }
+    }
+    buf_format(out, "  # %s", origin);
+}
+
 static void indent(struct buf *out, size_t depth)
 {
     for (size_t i = 0; i < depth; i++) {
@@ -175,8 +189,8 @@ static void print_map(const struct config *config, size_t start, struct str pref
         buf_add_str(out, rest);
         buf_add_str(out, STR(": "));
         print_value(row, member, out);
-        const char *origin = config->origin[i];
-        buf_format(out, "%s%s\n", origin != NULL ? "  # " : "", origin != NULL ? origin : "");
+        print_origin(config->origin[i], out);
+        buf_add_str(out, STR("\n"));
     }
 }
 
