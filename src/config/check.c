@@ -1,6 +1,6 @@
 #include "config/check.h"
 
-#include <inttypes.h>
+#include "config/value.h"
 
 static const char *const drivers_default[] = {"embedded", NULL};
 
@@ -55,11 +55,11 @@ static enum err check_terms(const struct config *config, struct error *error)
     if (config->lease_min_term_us <= config->lease_max_term_us) {
         return EA_OK;
     }
-    char low[32];
-    char high[32];
-    return error_set(error, EA_CONFIG, "lease.min_term (%.*s) is longer than lease.max_term (%.*s)",
-                     (int)str_from_duration(config->lease_min_term_us, low, sizeof low), low,
-                     (int)str_from_duration(config->lease_max_term_us, high, sizeof high), high);
+    char low[CONFIG_DURATION_BYTES];
+    char high[CONFIG_DURATION_BYTES];
+    return error_set(error, EA_CONFIG, "lease.min_term (%s) is longer than lease.max_term (%s)",
+                     config_duration_text(config->lease_min_term_us, low),
+                     config_duration_text(config->lease_max_term_us, high));
 }
 
 /* Port 0 is another port each time. */

@@ -19,7 +19,7 @@
 #include "config/flags.h"
 #include "config/row.h"
 #include "config/value.h"
-#include "config/yaml.h"
+#include "config/yaml_flat.h"
 
 #define THREADS_DEFAULT_MAX 8
 #define SHOWN_VALUE_BYTES   56

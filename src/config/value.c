@@ -290,9 +290,17 @@ enum err config_value_parse(const struct config_row *row, struct str text, void 
     return EA_OK;
 }
 
+/* The shortest text that reads back as v; with an exponent only where it takes one. */
 static void print_number(double v, struct buf *out)
 {
     char text[NUMBER_BYTES_MAX];
+    for (int decimals = 0; decimals <= 9; decimals++) {
+        snprintf(text, sizeof text, "%.*f", decimals, v);
+        if (strtod(text, NULL) == v) {
+            buf_add_str(out, str_of(text));
+            return;
+        }
+    }
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, v);
         if (strtod(text, NULL) == v) {
@@ -300,6 +308,21 @@ static void print_number(double v, struct buf *out)
         }
     }
     buf_add_str(out, str_of(text));
+}
+
+const char *config_duration_text(int64_t us, char out[CONFIG_DURATION_BYTES])
+{
+    static const struct {
+        int64_t us;
+        const char *name;
+    } units[] = {
+        {CONFIG_HOUR_US, "h"}, {60 * CONFIG_SECOND_US, "m"}, {CONFIG_SECOND_US, "s"}, {CONFIG_MS_US, "ms"}};
+    size_t i = 0;
+    while (i + 1 < ARRAY_LENGTH(units) && (us == 0 || us % units[i].us != 0)) {
+        i++;
+    }
+    snprintf(out, CONFIG_DURATION_BYTES, "%" PRId64 "%s", us / units[i].us, us == 0 ? "s" : units[i].name);
+    return out;
 }
 
 static void print_integer(const struct config_row *row, int64_t v, struct buf *out)
@@ -349,8 +372,8 @@ void config_value_print(const struct config_row *row, const void *member, struct
         buf_add_str(out, *(const bool *)member ? STR("true") : STR("false"));
         break;
     case CONFIG_TYPE_DURATION: {
-        char text[32];
-        buf_add(out, text, str_from_duration(*(const int64_t *)member, text, sizeof text));
+        char text[CONFIG_DURATION_BYTES];
+        buf_add_str(out, str_of(config_duration_text(*(const int64_t *)member, text)));
         break;
     }
     case CONFIG_TYPE_ENUM_WORDS:
@@ -389,8 +412,8 @@ static void expected_words(const struct config_word *words, struct buf *out)
 
 void config_value_expected(const struct config_row *row, struct buf *out)
 {
-    char low[32];
-    char high[32];
+    char low[CONFIG_DURATION_BYTES];
+    char high[CONFIG_DURATION_BYTES];
     const char *or_none = (row->flags & CONFIG_OR_NONE) != 0 ? ", or none" : "";
     switch (row->type) {
     case CONFIG_TYPE_TEXT:
@@ -428,9 +451,8 @@ void config_value_expected(const struct config_row *row, struct buf *out)
         buf_add_str(out, STR("true or false"));
         break;
     case CONFIG_TYPE_DURATION:
-        buf_format(out, "a duration from %.*s to %.*s in whole milliseconds",
-                   (int)str_from_duration(row->low, low, sizeof low), low,
-                   (int)str_from_duration(row->high, high, sizeof high), high);
+        buf_format(out, "a duration from %s to %s in whole milliseconds", config_duration_text(row->low, low),
+                   config_duration_text(row->high, high));
         break;
     case CONFIG_TYPE_ENUM_WORDS:
         expected_words(row->words, out);

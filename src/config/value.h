@@ -28,6 +28,11 @@ const char *config_type_name(enum config_type type);
 /* What values the row takes: "true or false", "a duration from 1s to 24h". */
 void config_value_expected(const struct config_row *row, struct buf *out);
 
+/* In the largest unit that leaves a whole number: "90s", "24h". `us` is a whole number of milliseconds.
+ * Returns out. */
+#define CONFIG_DURATION_BYTES 32
+const char *config_duration_text(int64_t us, char out[CONFIG_DURATION_BYTES]);
+
 bool config_value_equal(const struct config_row *row, const void *a, const void *b);
 
 void config_value_fini(const struct config_row *row, void *member);

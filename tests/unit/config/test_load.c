@@ -160,7 +160,7 @@ static void mistakes_in_files_are_named_with_their_line(void **state)
                       ":2: threads: \"0\": expected a whole number from 1 to 64");
     expect_file_error(NULL, "config_file: a\n",
                       ":1: config_file: has no place in the file; use EA_CONFIG_FILE or --config_file");
-    expect_file_error(NULL, "a: b: c\n", ":1:5: mapping values are not allowed in this context");
+    expect_file_error(NULL, "name: b: c\n", ":1:8: mapping values are not allowed in this context");
     expect_file_error("EA_NAME=a\noops\n", NULL, ":2: no \"=\": a line is NAME=value");
     expect_file_error("EA_THREADS=0\n", NULL, ":1: EA_THREADS: \"0\": expected a whole number from 1 to 64");
 }

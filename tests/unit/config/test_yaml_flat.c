@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "config/yaml.h"
+#include "config/yaml_flat.h"
 
 /* Entries as "line:column key=value|"; lists in brackets, null as ~, an empty map as {}. */
 static enum err keep_entry(void *arg, const struct yaml_entry *entry, struct error *error)

@@ -3,8 +3,8 @@
  * commas. The file is hostile until proven otherwise: its size, depth and number of keys are bounded,
  * duplicate keys, anchors, aliases, tags and second documents are refused. libyaml stays behind this header.
  */
-#ifndef EA_CONFIG_YAML_H
-#define EA_CONFIG_YAML_H
+#ifndef EA_CONFIG_YAML_FLAT_H
+#define EA_CONFIG_YAML_FLAT_H
 
 #include "base/error.h"
 

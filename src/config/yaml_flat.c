@@ -1,4 +1,4 @@
-#include "config/yaml.h"
+#include "config/yaml_flat.h"
 
 #include <yaml.h>
 
