@@ -46,11 +46,15 @@ void loop_stop(struct loop *loop);
  * anything happened. For tests and for programs with a loop of their own. */
 bool loop_step(struct loop *loop);
 
-/* --- facts -------------------------------------------------------------------------------------------------
- */
+/* --- facts --- */
 
 struct mono loop_now(const struct loop *loop); /* the turn's time */
 struct wall loop_wall(const struct loop *loop);
+
+/* Begins the turn if it has not begun: reads its time and tells those who watch for lateness. Callbacks of
+ * libuv handles that are not net/'s own (signals, curl's sockets) call it first. */
+void loop_enter(struct loop *loop);
+
 /* Reads the clock again and makes it the turn's time; where a lease's validity starts or an answer is late.
  */
 struct mono loop_refresh(struct loop *loop);
@@ -59,8 +63,7 @@ unsigned loop_index(const struct loop *loop);
 struct rng *loop_rng(struct loop *loop);
 uv_loop_t *loop_uv(struct loop *loop);
 
-/* --- timers ------------------------------------------------------------------------------------------------
- */
+/* --- timers --- */
 
 /* Caller's memory; zero it before first use. Fires on the loop's thread, at or after its time, once. */
 struct loop_timer {
@@ -71,8 +74,7 @@ struct loop_timer {
 void loop_timer_start(struct loop *loop, struct loop_timer *timer, struct mono at); /* or moves it */
 void loop_timer_stop(struct loop *loop, struct loop_timer *timer); /* harmless if not started */
 
-/* --- stages of the turn's end
- * ---------------------------------------------------------------------------------- */
+/* --- stages of the turn's end --- */
 
 enum loop_stage {
     LOOP_STAGE_STORE,  /* stores send what they collected */
@@ -88,12 +90,15 @@ struct loop_task {
     void (*run)(struct loop *loop, struct loop_task *task);
 };
 
-/* Runs the task in this turn's stage, or in the next turn's if that stage is over. May be queued again while
- * it runs. */
+/* Runs the task in this turn's stage, or in the next turn's if that stage is over. A task that queues itself
+ * again while it runs has its next run in the next turn; the loop does not sleep before it. */
 void loop_at_end(struct loop *loop, enum loop_stage stage, struct loop_task *task);
 
-/* --- messages from other threads
- * ------------------------------------------------------------------------------------ */
+/* Runs the task early in the next turn, where input arrives and before timers fire: for what must not happen
+ * inside the function that asks for it. */
+void loop_at_start(struct loop *loop, struct loop_task *task);
+
+/* --- messages from other threads --- */
 
 /* Owned by the sender until delivered, by the receiver after. Delivered in the order in which one thread
  * posted them. */
@@ -106,8 +111,7 @@ struct loop_message {
  * delivered. */
 void loop_post(struct loop *loop, struct loop_message *message);
 
-/* --- borrowed memory
- * -------------------------------------------------------------------------------------------- */
+/* --- borrowed memory --- */
 
 /* The loop's one read buffer: valid until the callback returns. */
 #define LOOP_READ_BYTES ((size_t)64 * 1024)
@@ -118,11 +122,13 @@ uint8_t *loop_read_buffer(struct loop *loop);
 void *loop_chunk_borrow(struct loop *loop) __attribute__((returns_nonnull, warn_unused_result));
 void loop_chunk_return(struct loop *loop, void *chunk);
 
-/* --- lateness
- * --------------------------------------------------------------------------------------------------- */
+/* --- lateness --- */
 
-/* Called when a turn began much later than it should have (a paused process, a moved virtual machine): by
- * more than LOOP_LATE_MS. Caller's memory; stays registered as long as the loop. */
+/* Called when a turn began much later than it should have (a paused process, a moved virtual machine, a turn
+ * that took too long): by more than LOOP_LATE_MS. Called before anything else of that turn, so before what
+ * arrived meanwhile is read. Under loop_run() a loop that is watched wakes at least every LOOP_LATE_MS / 2,
+ * so that an idle one notices too; under loop_step() only a timer that fires late tells. Caller's memory;
+ * stays registered as long as the loop. */
 #define LOOP_LATE_MS 1000
 struct loop_late {
     struct loop_late *next;
