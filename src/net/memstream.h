@@ -10,6 +10,7 @@ struct memstream_options {
     size_t fragment; /* bytes are delivered at most so many at a time; 0: as written */
 };
 
+/* options may be NULL: no limits. Both streams must be closed or aborted, also those never started. */
 void memstream_pair(struct loop *loop, const struct memstream_options *options, struct stream **a,
                     struct stream **b);
 

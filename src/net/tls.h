@@ -28,4 +28,9 @@ void tls_context_release(struct tls_context *context);
  * `server_name` for clients: sent and verified; empty for servers. */
 struct stream *tls_stream(struct stream *inner, struct tls_context *context, struct str server_name);
 
+/* Why the TLS of this stream failed ("self-signed certificate"), for the log; empty if it did not. Also valid
+ * in on_closed, where the code is EA_UNAUTHENTICATED if the peer's certificate was refused, EA_PROTOCOL for
+ * other failures, EA_CLOSED if the connection ended without saying so. */
+const char *tls_stream_failure(const struct stream *stream);
+
 #endif
