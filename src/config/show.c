@@ -221,13 +221,40 @@ static void add_wrapped(struct buf *out, struct str text)
     buf_add_str(out, STR("\n"));
 }
 
+/* What stands behind the "=" of a flag. */
+static void help_placeholder(const struct config_row *row, struct buf *out)
+{
+    if (row->type == CONFIG_TYPE_BOOL) {
+        buf_add_str(out, STR("true|false"));
+    } else if (row->type == CONFIG_TYPE_ENUM_WORDS) {
+        for (const struct config_word *w = row->words; w->word != NULL; w++) {
+            buf_format(out, "%s%s", w == row->words ? "" : "|", w->word);
+        }
+    } else {
+        buf_format(out, "<%s>", config_type_name(row->type));
+    }
+}
+
+/* Whether the placeholder leaves something to say about what may stand there. */
+static bool has_bounds(const struct config_row *row)
+{
+    return row->type == CONFIG_TYPE_COUNT || row->type == CONFIG_TYPE_DURATION ||
+           row->type == CONFIG_TYPE_TEXT || row->type == CONFIG_TYPE_BUCKETS ||
+           (row->flags & CONFIG_OR_NONE) != 0;
+}
+
 static void help_row(const struct config_row *row, struct buf *out)
 {
-    buf_format(out, "  --%s=<%s>   %s\n", row->key, config_type_name(row->type), row->variable);
+    buf_format(out, "  --%s=", row->key);
+    help_placeholder(row, out);
+    buf_format(out, "   %s\n", row->variable);
     struct buf text = BUF_EMPTY;
-    buf_format(&text, "%s Takes ", row->help);
-    config_value_expected(row, &text);
-    buf_add_str(&text, STR("."));
+    buf_add_str(&text, str_of(row->help));
+    if (has_bounds(row)) {
+        buf_add_str(&text, STR(" Takes "));
+        config_value_expected(row, &text);
+        buf_add_str(&text, STR("."));
+    }
     size_t before = text.n;
     buf_add_str(&text, STR(" Default: "));
     size_t start = text.n;

@@ -219,7 +219,7 @@ static void help_fits_the_screen_and_names_every_setting(void **state)
     buf_add(&out, "", 1);
     for (size_t i = 0; i < CONFIG_SETTING_COUNT; i++) {
         char flag[80];
-        snprintf(flag, sizeof flag, "\n  --%s=<", config_rows[i].key);
+        snprintf(flag, sizeof flag, "\n  --%s=", config_rows[i].key);
         assert_non_null(strstr(out.p, flag));
         assert_non_null(strstr(out.p, config_rows[i].variable));
     }
