@@ -128,6 +128,7 @@ struct h2_stream {
     size_t out_n;
     size_t out_cap;
     bool out_on_heap;
+    bool out_arena_used;  /* the arena gives a piece once: a stream may live for days */
     nghttp2_nv *trailers; /* in the arena */
     size_t n_trailers;
 

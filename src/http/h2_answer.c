@@ -31,7 +31,8 @@ static void out_grow(struct h2_stream *stream, size_t need)
     while (cap < need) {
         cap *= 2;
     }
-    bool first = stream->out == NULL && cap == OUT_BYTES_FIRST;
+    bool first = !stream->out_arena_used && cap == OUT_BYTES_FIRST;
+    stream->out_arena_used = true;
     char *larger = first ? arena_alloc(&stream->ex.arena, cap) : mem_alloc(cap);
     size_t n = waiting(stream);
     if (n > 0) {
@@ -306,7 +307,8 @@ static void h2_consumed(struct exchange *ex, size_t n)
     if (mute(stream)) {
         return;
     }
-    assert(n <= stream->unconsumed);
+    /* Of an exchange that was reset or refused, all has been given back already. */
+    n = n < stream->unconsumed ? n : stream->unconsumed;
     stream->unconsumed -= n;
     nghttp2_session *session = stream->conn->session;
     /* After the last piece, the stream's window interests nobody. */
