@@ -361,6 +361,9 @@ size_t str_from_duration(int64_t us, char *out, size_t cap)
     size_t best_n = us == 0 ? 1 : SIZE_MAX;
     uint64_t magnitude = us < 0 ? -(uint64_t)us : (uint64_t)us;
     for (size_t i = 0; i < UNITS && us != 0; i++) {
+        if (magnitude < (uint64_t)units[i].us) {
+            continue; /* 300ms, not 0.3s */
+        }
         char candidate[32];
         size_t n = format_in(magnitude, &units[i], candidate);
         if (n > 0 && n < best_n) {
