@@ -434,6 +434,15 @@ static char short_escape(uint32_t code)
     }
 }
 
+size_t str_plain(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7F && s.p[n] != '"' && s.p[n] != '\\') {
+        n++;
+    }
+    return n;
+}
+
 size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written)
 {
     uint32_t code = 0;

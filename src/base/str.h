@@ -114,6 +114,10 @@ size_t str_percent_decode(struct str s, char *out);
  */
 size_t str_escape(struct str s, char *out, size_t cap);
 
+/* The length of the head of s that is printable ASCII without quotes and backslashes: what no escaping
+ * changes. */
+size_t str_plain(struct str s);
+
 /*
  * One step of such an escaping: writes the first character of s (not empty) to out and its length to
  * *written, and returns how many bytes of s that used up. The JSON form is the inside of a JSON string: what

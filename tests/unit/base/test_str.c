@@ -340,6 +340,17 @@ static void escaping_shows_what_cannot_be_seen(void **state)
     }
 }
 
+static void the_plain_head_is_what_no_escaping_changes(void **state)
+{
+    assert_int_equal(str_plain(STR("abc ~")), 5);
+    assert_int_equal(str_plain(STR("abc\"d")), 3);
+    assert_int_equal(str_plain(STR("\\")), 0);
+    assert_int_equal(str_plain(STR("a\x7f")), 1);
+    assert_int_equal(str_plain(STR("a\x1f")), 1);
+    assert_int_equal(str_plain(STR("a\x80")), 1);
+    assert_int_equal(str_plain((struct str){NULL, 0}), 0);
+}
+
 static void an_escaped_text_always_fits_and_is_never_cut_within_a_character(void **state)
 {
     struct rng rng;
@@ -390,6 +401,7 @@ int main(void)
         cmocka_unit_test(percent_escapes_are_decoded_also_in_place),
         cmocka_unit_test(malformed_percent_escapes_are_refused),
         cmocka_unit_test(escaping_shows_what_cannot_be_seen),
+        cmocka_unit_test(the_plain_head_is_what_no_escaping_changes),
         cmocka_unit_test(an_escaped_text_always_fits_and_is_never_cut_within_a_character),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
