@@ -109,9 +109,7 @@ enum err error_set_str(struct error *error, enum err code, const char *words, st
 {
     if (error != NULL) {
         char shown[sizeof error->text];
-        size_t around = strlen(words) + strlen(": \"\"");
-        /* The foreign part is what is cut when both don't fit, so that the closing quote is always there. */
-        str_escape(foreign, shown, around + 8 < sizeof shown ? sizeof shown - around : 8);
+        str_escape(foreign, shown, sizeof shown);
         error_set(error, code, "%s: \"%s\"", words, shown);
     }
     return code;

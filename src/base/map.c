@@ -5,7 +5,7 @@
  *
  *     count = 6, mask = 3:     000 001  10  11 100 101        next to split: 10, into 010 and 110
  *
- * Every insertion may split one bucket, every removal join two pairs; the load stays between a half and one.
+ * Every insertion may split one bucket, every removal join two; the load stays between a quarter and one.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -18,8 +18,6 @@
 #include "base/mem.h"
 
 #define COUNT_MIN ((size_t)8)
-/* Two a removal, so that the load stays above a half when everything is removed. */
-#define JOINS_MAX 2
 
 uint64_t str_hash(struct str s, uint64_t seed)
 {
@@ -140,7 +138,7 @@ void map_remove(struct map *map, struct map_node *node)
     *at = node->next;
     node->next = NULL;
     map->nodes--;
-    for (int joins = 0; joins < JOINS_MAX && map->count > COUNT_MIN && map->nodes < map->count / 2; joins++) {
+    if (map->count > COUNT_MIN && map->nodes < map->count / 4) {
         join(map);
     }
 }

@@ -361,9 +361,6 @@ size_t str_from_duration(int64_t us, char *out, size_t cap)
     size_t best_n = us == 0 ? 1 : SIZE_MAX;
     uint64_t magnitude = us < 0 ? -(uint64_t)us : (uint64_t)us;
     for (size_t i = 0; i < UNITS && us != 0; i++) {
-        if (magnitude < (uint64_t)units[i].us) {
-            continue; /* 300ms, not 0.3s */
-        }
         char candidate[32];
         size_t n = format_in(magnitude, &units[i], candidate);
         if (n > 0 && n < best_n) {
@@ -432,15 +429,6 @@ static char short_escape(uint32_t code)
     default:
         return 0;
     }
-}
-
-size_t str_plain(struct str s)
-{
-    size_t n = 0;
-    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7F && s.p[n] != '"' && s.p[n] != '\\') {
-        n++;
-    }
-    return n;
 }
 
 size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written)

@@ -11,7 +11,8 @@
 #include "base/str.h"
 #include "http/exchange.h"
 
-#define ROUTE_PARAMS_MAX 4
+#define ROUTE_PARAMS_MAX   4
+#define ROUTE_SEGMENTS_MAX 8
 
 struct router;
 
@@ -20,7 +21,8 @@ struct route_match {
     struct str
         params[ROUTE_PARAMS_MAX]; /* in order of the pattern; decoded, in the arena or the path itself */
     size_t n_params;
-    const char *allow; /* EA_BAD_METHOD and OPTIONS: the methods there are, for the Allow header */
+    const char *allow; /* EA_BAD_METHOD and OPTIONS: the methods there are, for the Allow header; the
+                          router's */
 };
 
 struct router *router_new(void);
@@ -31,7 +33,9 @@ void router_add(struct router *router, enum http_method method, const char *patt
 
 /*
  * EA_OK; EA_UNKNOWN_METHOD: no such path (404); EA_BAD_METHOD: path known, method not (405 with allow);
- * EA_INVALID: a malformed escape. HEAD matches GET. A trailing slash is another path.
+ * EA_INVALID: a malformed escape. HEAD matches GET. A parameter is never empty, so that a trailing slash is
+ * another path. A segment is decoded after the path was split: "%2F" stays inside a name, and "%65" is an "e"
+ * in literals too. Allocates (in the arena) only where there is something to decode.
  */
 enum err router_match(const struct router *router, enum http_method method, struct str path,
                       struct arena *arena, struct route_match *match, struct error *error) EA_MUST_CHECK;
