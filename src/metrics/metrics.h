@@ -39,19 +39,35 @@ enum metrics_action {
     METRICS_NO_ACTION = METRICS_ACTION_COUNT /* not measured (status, health, reflection) */
 };
 
+/* What brings a change of leadership about (the words of core/event.h). METRICS_REASON(name, label) */
+#define METRICS_REASONS(R)        \
+    R(ELECTED, "elected")         \
+    R(RESIGNED, "resigned")       \
+    R(HANDED_OVER, "handed_over") \
+    R(EXPIRED, "expired")         \
+    R(STEPPED_DOWN, "stepped_down")
+
+enum metrics_reason {
+#define R(name, label) METRICS_REASON_##name,
+    METRICS_REASONS(R)
+#undef R
+        METRICS_REASON_COUNT
+};
+
 struct metrics_options {
     unsigned lanes;
     struct str agent;      /* the constant label */
     const double *buckets; /* of request_duration_seconds, ascending, in seconds; copied */
     size_t n_buckets;      /* at most METRICS_BUCKETS_MAX */
-    struct wall started;
+    struct wall started;   /* of the process */
     const char *version;
     const char *commit;
 };
 
 #define METRICS_BUCKETS_MAX 32
 /* Label values that clients choose are bounded: kinds beyond this many count as "other". */
-#define METRICS_KINDS_MAX 100
+#define METRICS_KINDS_MAX        100
+#define METRICS_STORE_SERIES_MAX 64
 
 struct metrics *metrics_new(const struct metrics_options *options);
 void metrics_free(struct metrics *metrics);
@@ -62,8 +78,10 @@ void metrics_request_begin(struct metrics_lane *lane, enum metrics_action action
 void metrics_request_end(struct metrics_lane *lane, enum metrics_action action, bool success,
                          int64_t duration_us);
 void metrics_unavailable(struct metrics_lane *lane);
+/* reason: one of METRICS_REASONS. */
 void metrics_leader_change(struct metrics_lane *lane, struct str kind, const char *reason);
-/* operation: a literal; node: a store's node name, stable and few. */
+/* operation: a literal; node: a store's node name. Both stay where they are as long as the metrics live, and
+ * are few: beyond METRICS_STORE_SERIES_MAX combinations they count as "other". */
 void metrics_store_operation(struct metrics_lane *lane, const char *node, const char *operation, bool success,
                              int64_t duration_us);
 
@@ -77,7 +95,8 @@ struct metrics_gauges {
     int store_node_state;
 };
 
-/* The page. `openmetrics` chooses the format (Accept: application/openmetrics-text). Any thread. */
+/* The page is appended to out. gauges may be NULL: the families stay empty. `openmetrics` chooses the format
+ * (Accept: application/openmetrics-text). Any thread. */
 void metrics_render(struct metrics *metrics, const struct metrics_gauges *gauges, bool openmetrics,
                     struct buf *out);
 
