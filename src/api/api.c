@@ -90,8 +90,8 @@ struct api *api_new(const struct api_options *options)
     }
     atomic_init(&api->draining, false);
     atomic_init(&api->rate, rate_of_lane(api, options->rate));
-    api->router = rest_router_new(false);
-    api->admin = rest_router_new(true);
+    api->router = rest_router_new(false, options->metrics_page);
+    api->admin = rest_router_new(true, true);
     for (unsigned i = 0; i < options->n_lanes; i++) {
         lane_init(api, i);
     }

@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/jwriter.h"
 #include "api/message.h"
+#include "api/services.h"
 
 /* Most answers are smaller; longer ones move to the arena. */
 #define ANSWER_BYTES 512
@@ -15,7 +16,7 @@
  */
 enum { ROUTE_PATH = 0, ROUTE_SHORT_PATH = METHOD_COUNT, ROUTE_PAGE = 2 * METHOD_COUNT };
 
-struct router *rest_router_new(bool admin)
+struct router *rest_router_new(bool admin, bool metrics)
 {
     struct router *router = router_new();
     for (size_t i = 0; i < METHOD_COUNT && !admin; i++) {
@@ -28,7 +29,8 @@ struct router *rest_router_new(bool admin)
         }
     }
     for (size_t i = 0; i < api_n_pages; i++) {
-        if (api_pages[i].admin || !admin) {
+        bool here = api_pages[i].handle == page_metrics ? metrics : !admin || api_pages[i].admin;
+        if (here) {
             router_add(router, HTTP_GET, api_pages[i].path, ROUTE_PAGE + (int)i);
         }
     }

@@ -9,8 +9,9 @@
 
 #define REST_JSON_TYPE STR("application/json; charset=utf-8")
 
-/* The routes of methods.def: all of them, or those of the admin port. Immutable; shared by loops. */
-struct router *rest_router_new(bool admin);
+/* The routes of methods.def: all of them, or those of the admin port; with or without the metrics page.
+ * Immutable; shared by loops. */
+struct router *rest_router_new(bool admin, bool metrics);
 
 /* Answers a request that has come in whole, now or later. */
 void rest_request(const struct router *router, struct exchange *ex, struct api_lane *lane);
