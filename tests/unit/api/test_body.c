@@ -203,7 +203,7 @@ static const struct {
     {"{\"candidate\": \"\\u0000\"}",
      "body: line 1, column 22: \\\\u0000 is not allowed without JSON_ALLOW_NUL near "
      "'\\\"\\\\u0000\\\"'"},
-    {"{\"candidate\": \"\\x41\"}", "body: line 1, column 16: invalid escape near '\\\"\\\\x'"},
+    {"{\"candidate\": \"\\x41\"}", "body: line 1, column 17: invalid escape near '\\\"\\\\x'"},
     {"{\"candidate\": \"a\tb\"}", "body: line 1, column 16: control character 0x9 near '\\\"a'"},
 };
 

@@ -124,7 +124,10 @@ static void every_byte_and_well_formed_text_is_read_back_as_it_was(void **state)
 
 static void broken_utf8_still_gives_json(void **state)
 {
-    assert_string_equal(read_back(STR("a\xff\xc3(\xed\xa0\x80z")), "a?""?(?""?""?z");
+    assert_string_equal(read_back(STR("a\xff\xc3(\xed\xa0\x80z")), "a?"
+                                                                   "?(?"
+                                                                   "?"
+                                                                   "?z");
 }
 
 int main(void)
