@@ -69,20 +69,11 @@ void buf_format(struct buf *b, const char *format, ...)
     b->n += (size_t)length;
 }
 
-/* Stands in a JSON string as it is. */
-static bool is_plain(char c)
-{
-    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
-}
-
 void buf_add_json(struct buf *b, struct str s)
 {
     buf_add(b, "\"", 1);
     while (s.n > 0) {
-        size_t plain = 0;
-        while (plain < s.n && is_plain(s.p[plain])) {
-            plain++;
-        }
+        size_t plain = str_plain(s);
         buf_add(b, s.p, plain);
         s.p += plain;
         s.n -= plain;

@@ -26,12 +26,13 @@ struct wall {
 static inline struct mono mono_add_us(struct mono t, int64_t us)
 {
     /* MONO_NEVER absorbs: a deadline that never comes stays so. */
-    return t.us > INT64_MAX - us && us > 0 ? MONO_NEVER : (struct mono){t.us + us};
+    bool never = t.us == INT64_MAX || (us > 0 && t.us > INT64_MAX - us);
+    return never ? MONO_NEVER : (struct mono){t.us + us};
 }
 
 static inline struct mono mono_add_ms(struct mono t, int64_t ms)
 {
-    return mono_add_us(t, ms * 1000);
+    return ms > INT64_MAX / 1000 ? MONO_NEVER : mono_add_us(t, ms * 1000);
 }
 
 /* a - b in microseconds. */

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,6 +67,7 @@ static size_t append(char *text, size_t cap, size_t n, struct str words)
     } else {
         size_t room = cap - n - 1;
         size_t keep = room > 3 ? room - 3 : 0;
+        assert(keep < words.n);
         while (keep > 0 && ((unsigned char)words.p[keep] & 0xC0) == 0x80) {
             keep--;
         }
@@ -109,7 +111,9 @@ enum err error_set_str(struct error *error, enum err code, const char *words, st
 {
     if (error != NULL) {
         char shown[sizeof error->text];
-        str_escape(foreign, shown, sizeof shown);
+        size_t around = strlen(words) + strlen(": \"\"");
+        /* The foreign part is what is cut when both don't fit, so that the closing quote is always there. */
+        str_escape(foreign, shown, around + 8 < sizeof shown ? sizeof shown - around : 8);
         error_set(error, code, "%s: \"%s\"", words, shown);
     }
     return code;

@@ -62,10 +62,17 @@ const char *log_level_name(enum log_level level)
     return (size_t)level < ARRAY_LENGTH(level_names) ? level_names[level] : "unknown";
 }
 
+/* The room before the tail, less `keep` bytes. */
+static size_t room_of(const struct line *line, size_t keep)
+{
+    size_t room = sizeof line->bytes - TAIL_BYTES_MAX - line->n;
+    return room > keep ? room - keep : 0;
+}
+
 /* All of it or nothing. `keep` bytes are left free behind it besides the tail's. */
 static void add(struct line *line, struct str s, size_t keep)
 {
-    if (line->cut || s.n + keep > sizeof line->bytes - TAIL_BYTES_MAX - line->n) {
+    if (line->cut || s.n > room_of(line, keep)) {
         line->cut = true;
         return;
     }
@@ -77,6 +84,15 @@ static void add(struct line *line, struct str s, size_t keep)
 static void add_escaped(struct line *line, struct str s)
 {
     while (s.n > 0 && !line->cut) {
+        size_t plain = str_plain(s);
+        size_t room = room_of(line, 1);
+        plain = plain < room ? plain : room;
+        add(line, str_from(s.p, plain), 1);
+        s.p += plain;
+        s.n -= plain;
+        if (s.n == 0) {
+            return;
+        }
         char piece[STR_ESCAPED_BYTES_MAX];
         size_t written;
         size_t used = line->json ? str_json_next(s, piece, &written) : str_escape_next(s, piece, &written);
@@ -100,7 +116,7 @@ static void add_quoted(struct line *line, struct str s)
 static bool fits_name(struct line *line, const char *name)
 {
     const size_t value_bytes_min = 32;
-    if (strlen(name) + value_bytes_min > sizeof line->bytes - TAIL_BYTES_MAX - line->n) {
+    if (strlen(name) > room_of(line, value_bytes_min)) {
         line->cut = true;
     }
     return !line->cut;

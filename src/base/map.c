@@ -5,7 +5,7 @@
  *
  *     count = 6, mask = 3:     000 001  10  11 100 101        next to split: 10, into 010 and 110
  *
- * Every insertion may split one bucket, every removal join two; the load stays between a quarter and one.
+ * Every insertion may split one bucket, every removal join two pairs; the load stays between a half and one.
  */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -17,7 +17,10 @@
 
 #include "base/mem.h"
 
-#define COUNT_MIN ((size_t)8)
+#define COUNT_MIN    ((size_t)8)
+#define BUCKET_BYTES sizeof(void *)
+/* Two a removal, so that the load stays above a half when everything is removed. */
+#define JOINS_MAX 2
 
 uint64_t str_hash(struct str s, uint64_t seed)
 {
@@ -61,8 +64,8 @@ struct map_node *map_next(const struct map_node *node, uint64_t hash)
 
 static void allocate(struct map *map, size_t buckets)
 {
-    assert(buckets <= SIZE_MAX / sizeof map->buckets[0]);
-    map->buckets = mem_realloc(map->buckets, buckets * sizeof map->buckets[0]);
+    assert(buckets <= SIZE_MAX / BUCKET_BYTES);
+    map->buckets = mem_realloc(map->buckets, buckets * BUCKET_BYTES);
     map->allocated = buckets;
 }
 
@@ -115,7 +118,7 @@ void map_add(struct map *map, struct map_node *node, uint64_t hash)
         allocate(map, COUNT_MIN);
         map->count = COUNT_MIN;
         map->mask = COUNT_MIN - 1;
-        memset(map->buckets, 0, COUNT_MIN * sizeof map->buckets[0]);
+        memset(map->buckets, 0, COUNT_MIN * BUCKET_BYTES);
     }
     if (map->nodes >= map->count) {
         split(map);
@@ -138,7 +141,7 @@ void map_remove(struct map *map, struct map_node *node)
     *at = node->next;
     node->next = NULL;
     map->nodes--;
-    if (map->count > COUNT_MIN && map->nodes < map->count / 4) {
+    for (int joins = 0; joins < JOINS_MAX && map->count > COUNT_MIN && map->nodes < map->count / 2; joins++) {
         join(map);
     }
 }

@@ -138,7 +138,8 @@ void slab_free(struct slab *slab, void *object)
     if (object == NULL) {
         return;
     }
-    struct slab_page *page = (struct slab_page *)((uintptr_t)object & ~(uintptr_t)(slab->page_bytes - 1));
+    size_t in_page = (uintptr_t)object & (slab->page_bytes - 1);
+    struct slab_page *page = (struct slab_page *)(void *)((char *)object - in_page);
     assert(page->owner == slab && page->used > 0);
     if (page->used == slab->per_page) {
         list_remove(&slab->full, page);

@@ -340,16 +340,16 @@ static size_t format_in(uint64_t us, const struct unit *unit, char out[32])
     uint64_t unit_us = (uint64_t)unit->us;
     uint64_t rest = us % unit_us;
     size_t n = str_from_u64(us / unit_us, out);
-    if (rest > 0) {
+    if (rest != 0) {
         out[n++] = '.';
     }
-    for (int decimals = DECIMALS_MAX; rest > 0; decimals--) {
-        if (decimals == 0) {
-            return 0;
-        }
-        rest *= 10;
-        out[n++] = (char)('0' + rest / unit_us);
-        rest %= unit_us;
+    for (int decimals = 0; decimals < DECIMALS_MAX && rest != 0; decimals++) {
+        uint64_t digit = rest * 10 / unit_us;
+        out[n++] = (char)('0' + digit);
+        rest = rest * 10 - digit * unit_us;
+    }
+    if (rest != 0) {
+        return 0;
     }
     memcpy(out + n, unit->name.p, unit->name.n);
     return n + unit->name.n;
@@ -361,6 +361,9 @@ size_t str_from_duration(int64_t us, char *out, size_t cap)
     size_t best_n = us == 0 ? 1 : SIZE_MAX;
     uint64_t magnitude = us < 0 ? -(uint64_t)us : (uint64_t)us;
     for (size_t i = 0; i < UNITS && us != 0; i++) {
+        if (magnitude < (uint64_t)units[i].us) {
+            continue; /* 300ms, not 0.3s */
+        }
         char candidate[32];
         size_t n = format_in(magnitude, &units[i], candidate);
         if (n > 0 && n < best_n) {
@@ -431,6 +434,15 @@ static char short_escape(uint32_t code)
     }
 }
 
+size_t str_plain(struct str s)
+{
+    size_t n = 0;
+    while (n < s.n && s.p[n] >= 0x20 && s.p[n] < 0x7F && s.p[n] != '"' && s.p[n] != '\\') {
+        n++;
+    }
+    return n;
+}
+
 size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written)
 {
     uint32_t code = 0;
@@ -450,9 +462,11 @@ size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *wr
     size_t bytes = length > 0 ? length : 1;
     for (size_t i = 0; i < bytes; i++) {
         unsigned byte = (unsigned char)s.p[i];
-        memcpy(out + 4 * i, "\\x", 2);
-        out[4 * i + 2] = hex_digits[byte >> 4];
-        out[4 * i + 3] = hex_digits[byte & 15];
+        char *piece = out + 4 * i;
+        piece[0] = '\\';
+        piece[1] = 'x';
+        piece[2] = hex_digits[byte >> 4];
+        piece[3] = hex_digits[byte & 15];
     }
     *written = 4 * bytes; /* unseen characters are at most three bytes long */
     return bytes;
@@ -460,12 +474,13 @@ size_t str_escape_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *wr
 
 size_t str_json_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *written)
 {
+    static const char replacement[] = {'\xEF', '\xBF', '\xBD'}; /* U+FFFD, one for each broken byte */
     uint32_t code = 0;
     size_t length = str_utf8_next(s, &code);
     char letter = length > 0 ? short_escape(code) : 0;
     if (length == 0) {
-        memcpy(out, "\xEF\xBF\xBD", 3); /* U+FFFD, one for each broken byte */
-        *written = 3;
+        *written = sizeof replacement;
+        memcpy(out, replacement, sizeof replacement);
         return 1;
     }
     if (letter != 0) {
@@ -473,7 +488,8 @@ size_t str_json_next(struct str s, char out[STR_ESCAPED_BYTES_MAX], size_t *writ
         out[1] = letter;
         *written = 2;
     } else if (is_unseen(code)) {
-        memcpy(out, "\\u", 2);
+        out[0] = '\\';
+        out[1] = 'u';
         for (int i = 0; i < 4; i++) {
             out[2 + i] = hex_digits[code >> (12 - 4 * i) & 15];
         }

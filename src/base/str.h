@@ -89,8 +89,9 @@ bool str_to_i64(struct str s, int64_t *out) __attribute__((warn_unused_result));
 bool str_to_duration_us(struct str s, int64_t *us) __attribute__((warn_unused_result));
 
 /*
- * Writes, with a terminator, the shortest form above in one unit that means exactly `us` (90s, not 1m30s),
- * the larger unit of two that are as short. Returns the length; `cap` >= 32 suffices, and less is a bug.
+ * Writes, with a terminator, the shortest form above in one unit that means exactly `us` and is at least one
+ * of it (90s, not 1m30s; 300ms, not 0.3s); of two that are as short the larger unit. Returns the length;
+ * `cap` >= 32 suffices, and less is a bug.
  */
 size_t str_from_duration(int64_t us, char *out, size_t cap);
 
@@ -112,6 +113,10 @@ size_t str_percent_decode(struct str s, char *out);
  * terminator.
  */
 size_t str_escape(struct str s, char *out, size_t cap);
+
+/* The length of the head of s that is printable ASCII without quotes and backslashes: what no escaping
+ * changes. */
+size_t str_plain(struct str s);
 
 /*
  * One step of such an escaping: writes the first character of s (not empty) to out and its length to

@@ -26,11 +26,15 @@
 #define LEVEL_BITS 5
 #define TOP        (WHEEL_LEVELS - 1)
 #define US_PER_MS  1000
-/* 1024 entries take about 50 us, cold. At most four times that in one call. */
-#define DRAIN_PER_MS 1024
-#define DRAIN_MAX    4096
-/* When to come again for a drain that isn't complete, if nothing else happens. */
-#define DRAIN_PAUSE_MS 4
+/*
+ * How many entries are moved down while a millisecond passes. A move costs up to 200 ns (the entry is in no
+ * cache). Level 1 has only 32 ms for a slot, the others a second or more; so 130,000 timers may be due within
+ * 32 ms, or a million within a second, before a slot is not drained in time. At most four milliseconds' worth
+ * in one call.
+ */
+#define DRAIN_PER_MS_NEAR 4096
+#define DRAIN_PER_MS_FAR  1024
+#define DRAIN_MS_MAX      4
 
 _Static_assert(WHEEL_SLOTS == 2 << LEVEL_BITS && WHEEL_SLOTS == 64, "a word has a bit for each slot");
 
@@ -192,18 +196,25 @@ static size_t drain(struct wheel *wheel, unsigned level, uint64_t pos, size_t bu
     return budget;
 }
 
-/* The ordinary drain: the next slot of each level, the nearest first. What came down may have to go on down.
- */
-static void drain_ahead(struct wheel *wheel, size_t budget)
+/* The slot of the level that time comes to next, if it has entries to be moved down. */
+static bool next_slot(const struct wheel *wheel, unsigned level, uint64_t *pos)
 {
-    unsigned level = 1;
-    while (level < WHEEL_LEVELS && budget > 0) {
-        size_t before = budget;
-        uint64_t pos;
-        if (first_position(wheel, level, &pos) && pos == position(wheel->tick, level) + 1) {
+    return first_position(wheel, level, pos) && *pos == position(wheel->tick, level) + 1;
+}
+
+/* The ordinary drain, from above to below, since what comes down may have to go on down at once. */
+static void drain_ahead(struct wheel *wheel, uint64_t passed_ms)
+{
+    size_t ms = passed_ms < DRAIN_MS_MAX ? (size_t)passed_ms : DRAIN_MS_MAX;
+    size_t budget = ms * DRAIN_PER_MS_FAR;
+    uint64_t pos;
+    for (unsigned level = TOP; level > 1; level--) {
+        if (next_slot(wheel, level, &pos)) {
             budget = drain(wheel, level, pos, budget);
         }
-        level = level > 1 && budget < before ? 1 : level + 1;
+    }
+    if (next_slot(wheel, 1, &pos)) {
+        drain(wheel, 1, pos, ms * DRAIN_PER_MS_NEAR);
     }
 }
 
@@ -257,10 +268,7 @@ static void advance(struct wheel *wheel, uint64_t target)
             fire_slot(wheel, first);
         }
     }
-    uint64_t passed = wheel->tick - began;
-    if (passed > 0) {
-        drain_ahead(wheel, passed < DRAIN_MAX / DRAIN_PER_MS ? (size_t)passed * DRAIN_PER_MS : DRAIN_MAX);
-    }
+    drain_ahead(wheel, wheel->tick - began);
 }
 
 struct wheel_entry *wheel_pop(struct wheel *wheel, struct mono now)
@@ -293,10 +301,9 @@ struct mono wheel_next(const struct wheel *wheel)
         }
         uint64_t tick = pos << (LEVEL_BITS * level);
         if (level > 0 && pos == position(wheel->tick, level) + 1) {
-            uint64_t soon = wheel->tick + DRAIN_PAUSE_MS;
-            tick = soon < tick ? soon : tick;
+            tick = wheel->tick + 1; /* it is being drained */
         } else if (level > 0) {
-            tick = (pos - 1) << (LEVEL_BITS * level);
+            tick = (pos - 1) << (LEVEL_BITS * level); /* its draining begins */
         }
         next = tick < next ? tick : next;
     }
