@@ -65,6 +65,7 @@ enum config_setting {
     CONFIG_SETTING_COUNT
 };
 
+/* In the order of the rows, which is for readers. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct config {
 #define SETTING(type, member, ...) CONFIG_C_##type member;
 #include "config/config.def"

@@ -13,7 +13,7 @@ void config_file_show(const char *path, char out[CONFIG_SHOWN_PATH_BYTES])
     struct str s = str_of(path);
     size_t room = CONFIG_SHOWN_PATH_BYTES - 4;
     if (s.n > room) {
-        memcpy(out, "...", 3);
+        memset(out, '.', 3);
         str_escape(str_from(s.p + s.n - room, room), out + 3, CONFIG_SHOWN_PATH_BYTES - 3);
     } else {
         str_escape(s, out, CONFIG_SHOWN_PATH_BYTES);

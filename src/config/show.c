@@ -146,16 +146,16 @@ static void indent(struct buf *out, size_t depth)
     }
 }
 
-/*
- * Whether a row before `index` in the same heading of maps has opened the map `prefix`. Rows of one map stand
- * together in config.def only by habit, so the maps are collected instead of trusting the order: a map's rows
- * are all printed where its first one stands.
- */
-static bool is_first_of_map(size_t index, struct str prefix)
+static bool is_printed(const struct config *config, const struct config_row *row)
+{
+    return (row->flags & CONFIG_NOT_IN_FILE) == 0 && has_value(row, config_member_const(config, row));
+}
+
+/* Rows of one map stand together in config.def only by habit; all are printed where the first one stands. */
+static bool is_first_of_map(const struct config *config, size_t index, struct str prefix)
 {
     for (size_t i = 0; i < index; i++) {
-        struct str key = str_of(config_rows[i].key);
-        if (str_starts(key, prefix)) {
+        if (str_starts(str_of(config_rows[i].key), prefix) && is_printed(config, &config_rows[i])) {
             return false;
         }
     }
@@ -168,27 +168,25 @@ static void print_map(const struct config *config, size_t start, struct str pref
 {
     for (size_t i = start; i < CONFIG_SETTING_COUNT; i++) {
         const struct config_row *row = &config_rows[i];
-        const void *member = config_member_const(config, row);
-        struct str key = str_of(row->key);
-        if (!str_starts(key, prefix) || (row->flags & CONFIG_NOT_IN_FILE) != 0 || !has_value(row, member)) {
+        if (!str_starts(str_of(row->key), prefix) || !is_printed(config, row)) {
             continue;
         }
-        struct str rest = str_from(key.p + prefix.n, key.n - prefix.n);
-        const char *dot = memchr(rest.p, '.', rest.n);
+        const char *rest = row->key + prefix.n;
+        const char *dot = strchr(rest, '.');
         if (dot != NULL) {
-            struct str inner = str_from(key.p, (size_t)(dot - key.p) + 1);
-            if (is_first_of_map(i, inner)) {
+            struct str inner = str_from(row->key, (size_t)(dot - row->key) + 1);
+            if (is_first_of_map(config, i, inner)) {
                 indent(out, depth);
-                buf_add(out, rest.p, (size_t)(dot - rest.p));
+                buf_add(out, rest, (size_t)(dot - rest));
                 buf_add_str(out, STR(":\n"));
                 print_map(config, i, inner, depth + 1, out);
             }
             continue;
         }
         indent(out, depth);
-        buf_add_str(out, rest);
+        buf_add_str(out, str_of(rest));
         buf_add_str(out, STR(": "));
-        print_value(row, member, out);
+        print_value(row, config_member_const(config, row), out);
         print_origin(config->origin[i], out);
         buf_add_str(out, STR("\n"));
     }

@@ -50,9 +50,8 @@ static enum err parse_text(const struct config_row *row, struct str text, char *
 static bool is_address(struct str text)
 {
     char z[sizeof((struct sockaddr_un *)NULL)->sun_path];
-    struct str path = text;
     if (str_starts(text, STR("unix:"))) {
-        path = str_from(text.p + 5, text.n - 5);
+        struct str path = str_from(text.p + 5, text.n - 5);
         return path.n > 1 && path.n < sizeof z && path.p[0] == '/';
     }
     if (text.n >= sizeof z) {

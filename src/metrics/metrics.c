@@ -56,6 +56,7 @@ struct metrics *metrics_new(const struct metrics_options *options)
     buf_add_str(&labels, STR("\""));
     metrics->labels = buf_str(&labels);
     metrics->lanes = options->lanes;
+    /* An array of pointers is meant. NOLINTNEXTLINE(bugprone-sizeof-expression) */
     metrics->lane = mem_zalloc(options->lanes * sizeof *metrics->lane);
     for (unsigned i = 0; i < options->lanes; i++) {
         metrics->lane[i] = mem_zalloc(sizeof **metrics->lane);

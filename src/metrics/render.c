@@ -315,7 +315,8 @@ static size_t collect_series(const struct metrics *metrics, const struct lane_se
 static void samples_store_operation_duration(struct page *page)
 {
     size_t room = page->metrics->lanes * ARRAY_LENGTH(page->metrics->lane[0]->series);
-    const struct lane_series **all = mem_alloc(room * sizeof(*all));
+    /* An array of pointers is meant. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    const struct lane_series **all = mem_alloc(room * sizeof *all);
     size_t n = collect_series(page->metrics, all);
     for (size_t i = 0; i < n; i++) {
         const struct lane_series *first = all[i];
