@@ -21,9 +21,11 @@ struct connect_options {
     void *user;
 };
 
+/* Holds the TLS context. TLS begins when the stream is started: that it fails is said by on_closed and
+ * tls_stream_failure(). */
 struct connect *connect_open(struct loop *loop, const struct connect_options *options);
 
-/* done is not called any more. Only before it was. */
+/* done is not called any more. Only before it was, not inside it. */
 void connect_cancel(struct connect *connect);
 
 #endif

@@ -508,6 +508,10 @@ void loop_free(struct loop *loop)
     /* What handles that just closed have queued. */
     while (loop_step(loop)) {
     }
+    /* What the thread pool still does for us (a name being resolved) cannot be called off. */
+    while (loop->uv.active_reqs.count > 0) {
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    }
     loop_timer_stop(loop, &loop->trim);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
