@@ -20,6 +20,7 @@ struct chunk *chunk_pool_get(struct chunk_pool *pool)
             pool->unused = pool->n;
         }
     }
+    pool->lent++;
     chunk->next = NULL;
     chunk->begin = 0;
     chunk->end = 0;
@@ -28,6 +29,7 @@ struct chunk *chunk_pool_get(struct chunk_pool *pool)
 
 void chunk_pool_put(struct chunk_pool *pool, struct chunk *chunk)
 {
+    pool->lent--;
     if (pool->n >= CHUNK_POOL_MAX) {
         mem_free(chunk);
         return;
@@ -59,6 +61,7 @@ bool chunk_pool_trim(struct chunk_pool *pool)
 
 void chunk_pool_fini(struct chunk_pool *pool)
 {
+    assert(pool->lent == 0); /* else a stream has kept one */
     while (pool->idle != NULL) {
         drop(pool);
     }

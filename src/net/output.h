@@ -22,6 +22,7 @@ struct chunk {
 struct chunk_pool {
     struct chunk *idle;
     size_t n;      /* idle ones */
+    size_t lent;   /* the others */
     size_t unused; /* the smallest n since the last trim: so many were not needed */
 };
 

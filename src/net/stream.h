@@ -76,7 +76,7 @@ void stream_resume(struct stream *stream);
 #define STREAM_LINGER_MS 2000
 void stream_close(struct stream *stream);
 
-/* Throws committed output away and closes at once (RST). */
+/* Throws committed output away and closes at once (RST; over a unix socket the peer sees an end). */
 void stream_abort(struct stream *stream);
 
 /* The peer as text, "[2001:db8::1]:1234", "unix"; out is terminated. Returns the length. */
