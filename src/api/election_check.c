@@ -54,7 +54,7 @@ static enum err check_token(const char *field, uint64_t token, uint64_t *out, st
     *out = token;
     return token < HLC_LIMIT
                ? EA_OK
-               : error_set(error, EA_INVALID, "%s: must be below 2^53, got %" PRIu64, field, token);
+               : error_set(error, EA_INVALID, "%s: must be below 2^53, is %" PRIu64, field, token);
 }
 
 /* A feature that is not served must not be promised by silence. */
@@ -81,7 +81,7 @@ static enum err check_candidacy(struct election_call *state, const PB(CampaignRe
     }
     size_t n = strlen(in->metadata);
     if (n > METADATA_BYTES_MAX) {
-        return error_set(error, EA_INVALID, "metadata: must be at most %d bytes, got %zu", METADATA_BYTES_MAX,
+        return error_set(error, EA_INVALID, "metadata: must be at most %d bytes, is %zu", METADATA_BYTES_MAX,
                          n);
     }
     return EA_OK;
