@@ -39,8 +39,7 @@ static struct h1_conn *h1_of(struct http_conn *conn)
     return CONTAINER_OF(conn, struct h1_conn, conn);
 }
 
-/* --- times -----------------------------------------------------------------------------------------------
- */
+/* --- times ------------------------------------------------------------------------------------- */
 
 /* The present state may last so long; 0: for ever. The timer is not started yet. */
 void h1_set_deadline(struct h1_conn *h1, int64_t us)
@@ -58,8 +57,7 @@ void h1_watch_deadline(struct h1_conn *h1)
     }
 }
 
-/* --- the end of a request and of the connection ----------------------------------------------------------
- */
+/* --- the end of a request and of the connection ------------------------------------------------ */
 
 static void closing(struct h1_conn *h1)
 {
@@ -110,7 +108,7 @@ void h1_settle(struct h1_conn *h1)
     }
 }
 
-/* --- input and its end ------ */
+/* --- input and its end ------------------------------------------------------------------------- */
 
 /* Stops or resumes the stream, as things are now. The last call: input may come before it returns. */
 void h1_gate(struct h1_conn *h1)
@@ -210,8 +208,7 @@ static void h1_flush(struct http_conn *conn)
     h1_gate(h1);
 }
 
-/* --- the rest of the connection --------------------------------------------------------------------------
- */
+/* --- the rest of the connection ---------------------------------------------------------------- */
 
 static void h1_writable(struct http_conn *conn)
 {

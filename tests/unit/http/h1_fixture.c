@@ -1,12 +1,13 @@
 #include "h1_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/slab.h"
+#include "http/conn.h"
 
-/* --- the handler -----------------------------------------------------------------------------------------
- */
+/* --- the handler ------------------------------------------------------------------------------- */
 
 static struct fixture *fixture_of(struct exchange *ex)
 {
@@ -17,7 +18,7 @@ static void on_gone(struct exchange *ex)
 {
     struct fixture *f = fixture_of(ex);
     f->gone++;
-    if (f->held == ex) {
+    if (f->held == ex && !f->keeps_gone) {
         f->held = NULL;
         exchange_release(ex);
     }
@@ -128,8 +129,7 @@ static const struct http_handler handler = {
     .on_refused = on_refused,
 };
 
-/* --- the server ------------------------------------------------------------------------------------------
- */
+/* --- the server -------------------------------------------------------------------------------- */
 
 void fixture_init(struct fixture *f, const struct http_limits *limits)
 {
@@ -182,8 +182,7 @@ void fixture_advance_ms(struct fixture *f, int64_t ms)
     }
 }
 
-/* --- clients ---------------------------------------------------------------------------------------------
- */
+/* --- clients ----------------------------------------------------------------------------------- */
 
 static void client_data(struct stream *stream, const uint8_t *bytes, size_t n)
 {
@@ -231,6 +230,12 @@ void client_send(struct client *client, struct str bytes)
     }
 }
 
+void client_send_buf(struct client *client, struct buf *text)
+{
+    client_send(client, buf_str(text));
+    buf_clear(text);
+}
+
 void client_fini(struct fixture *f, struct client *client)
 {
     fixture_settle(f);
@@ -261,4 +266,58 @@ const char *refusal(int status, const char *reason, const char *message)
              "content-length: %zu\r\nconnection: close\r\n\r\n{\"message\":\"%s\"}",
              status, reason, strlen(message) + sizeof "{\"message\":\"\"}" - 1, message);
     return text;
+}
+
+/* --- a fixture with one client ----------------------------------------------------------------- */
+
+int one_setup(void **state)
+{
+    struct one *one = calloc(1, sizeof *one);
+    fixture_init(&one->f, NULL);
+    client_open(&one->f, &one->client, NULL);
+    *state = one;
+    return 0;
+}
+
+int one_teardown(void **state)
+{
+    struct one *one = *state;
+    client_fini(&one->f, &one->client);
+    fixture_fini(&one->f);
+    free(one);
+    return 0;
+}
+
+void say(struct one *one, const char *bytes)
+{
+    client_send(&one->client, str_of(bytes));
+    fixture_settle(&one->f);
+}
+
+size_t exchanges(struct one *one)
+{
+    return http_server_exchanges(one->f.server)->used;
+}
+
+/* --- words ------------------------------------------------------------------------------------- */
+
+const char *body_of(const char *answer)
+{
+    const char *end = strstr(answer, "\r\n\r\n");
+    return end != NULL ? end + 4 : "(no head)";
+}
+
+unsigned count_of(const char *text, const char *what)
+{
+    unsigned n = 0;
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at += strlen(what)) {
+        n++;
+    }
+    return n;
+}
+
+void repeat(struct buf *text, char c, size_t n)
+{
+    memset(buf_reserve(text, n), c, n);
+    text->n += n;
 }

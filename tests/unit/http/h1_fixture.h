@@ -29,6 +29,13 @@
 #include "net/loop.h"
 #include "net/memstream.h"
 
+#define GET(more)  "GET /echo HTTP/1.1\r\nHost: a\r\n" more "\r\n"
+#define POST(more) "POST /echo HTTP/1.1\r\nHost: a\r\n" more
+/* What /echo says to them. */
+#define SAID(method, body) method " /echo query= host=a accept= body=" body
+
+#define OK_HEAD "HTTP/1.1 200 OK\r\ndate: " TEST_DATE "\r\n"
+
 #define TEST_DATE "Thu, 01 Jan 2026 00:00:00 GMT"
 
 struct fixture {
@@ -43,6 +50,7 @@ struct fixture {
     unsigned refused;
     int last_refused;
     unsigned drained;
+    bool keeps_gone; /* on_gone does not let the held one go */
     size_t uploaded;
     size_t unconsumed;
 };
@@ -69,6 +77,8 @@ void fixture_advance_ms(struct fixture *f, int64_t ms);
 /* options: NULL for streams without limits. */
 void client_open(struct fixture *f, struct client *client, const struct memstream_options *options);
 void client_send(struct client *client, struct str bytes);
+/* Sends what is in the buffer and empties it. */
+void client_send_buf(struct client *client, struct buf *text);
 /* Closes from the client's side, if that is not done yet, and forgets what it got. */
 void client_fini(struct fixture *f, struct client *client);
 
@@ -77,5 +87,29 @@ const char *client_take(struct client *client);
 
 /* An answer with a JSON message that closes the connection: for the exact bytes of refusals. */
 const char *refusal(int status, const char *reason, const char *message);
+
+/* --- a fixture with one client, for cmocka ----------------------------------------------------- */
+
+struct one {
+    struct fixture f;
+    struct client client;
+};
+
+int one_setup(void **state);
+int one_teardown(void **state);
+#define ONE(test) cmocka_unit_test_setup_teardown(test, one_setup, one_teardown)
+
+/* Sends and lets everything happen. */
+void say(struct one *one, const char *bytes);
+/* How many requests have memory. */
+size_t exchanges(struct one *one);
+
+/* --- words ------------------------------------------------------------------------------------- */
+
+/* The body of an answer: what stands behind the first empty line. */
+const char *body_of(const char *answer);
+unsigned count_of(const char *text, const char *what);
+/* Adds n times c. */
+void repeat(struct buf *text, char c, size_t n);
 
 #endif
