@@ -228,17 +228,44 @@ static void free_lanes(struct embedded *self, unsigned n)
     }
 }
 
+static bool is_quiet(struct embedded *self)
+{
+    for (unsigned i = 0; i < self->n_lanes; i++) {
+        if (!lane_is_quiet(&self->lanes[i])) {
+            return false;
+        }
+    }
+    return !atomic_load_explicit(&self->status_posted, memory_order_acquire);
+}
+
+/*
+ * The loops do not run any more, but their queues may hold messages and tasks of ours. They are stepped by
+ * hand until none is left: what the writer has finished is answered as it deserves, what comes to a lane now
+ * is refused.
+ */
+static void settle_loops(struct embedded *self)
+{
+    while (!is_quiet(self)) {
+        for (unsigned i = 0; i < self->n_lanes; i++) {
+            (void)loop_step(self->lanes[i].loop);
+        }
+    }
+    for (unsigned i = 0; i < self->n_lanes; i++) {
+        lane_abandon(&self->lanes[i]);
+    }
+}
+
 static void close_store(struct store *store)
 {
     struct embedded *self = embedded_of(store);
     bool complete = true;
     self->closing = true;
-    for (unsigned i = 0; i < self->n_lanes; i++) {
-        lane_abandon(&self->lanes[i]);
-    }
     if (self->writer != NULL) {
         loop_timer_stop(self->lanes[0].loop, &self->quarantine);
         writer_stop(self->writer);
+    }
+    settle_loops(self);
+    if (self->writer != NULL) {
         for (unsigned i = 0; i < self->n_lanes; i++) {
             complete = lane_write_last(&self->lanes[i]) && complete;
         }

@@ -200,30 +200,18 @@ void hop_send(struct lane *lane)
     }
 }
 
-/* --- the end --- */
-
-static void abandon(struct embedded *store, struct requests *list)
-{
-    struct election_request *request = requests_take(list);
-    while (request != NULL) {
-        struct election_request *next = request->next;
-        embedded_refuse(request, STR("the agent ends"));
-        embedded_answer(store, request);
-        request = next;
-    }
-}
-
-void hop_abandon(struct lane *lane)
+bool hop_is_quiet(const struct lane *lane)
 {
     for (unsigned i = 0; lane->boxes != NULL && i < lane->store->n_lanes; i++) {
-        struct box *box = &lane->boxes[i];
-        abandon(lane->store, &box->questions);
-        abandon(lane->store, &box->answers);
-        for (struct hop *hop = box->hops; hop != NULL; hop = hop->next) {
+        const struct box *box = &lane->boxes[i];
+        if (box->questions.first != NULL || box->answers.first != NULL) {
+            return false;
+        }
+        for (const struct hop *hop = box->hops; hop != NULL; hop = hop->next) {
             if (!atomic_load_explicit(&hop->is_free, memory_order_acquire)) {
-                abandon(lane->store, &hop->questions);
-                abandon(lane->store, &hop->answers);
+                return false;
             }
         }
     }
+    return true;
 }

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/map.h"
 #include "core/book.h"
 #include "net/loop.h"
 #include "store/embedded/startup.h"
@@ -73,7 +74,6 @@ struct lane {
     struct loop_timer deadline; /* of the first waiting answer to be late */
     struct mono deadline_at;
     struct loop_timer retry;
-    struct loop_late late;
 };
 
 struct embedded {
@@ -145,7 +145,10 @@ void lane_decide(struct lane *lane, struct election_request *request);
 
 void lane_queue_flush(struct lane *lane);
 
-/* After the loops have stopped: open requests are answered EA_UNAVAILABLE. */
+/* Nothing of it is under way: no message, no task, no batch. */
+bool lane_is_quiet(const struct lane *lane);
+
+/* At the end: answers what still waits. */
 void lane_abandon(struct lane *lane);
 
 /* After the writer has stopped: writes what is left. False if it can't. */
@@ -159,7 +162,7 @@ void hop_ask(struct lane *from, struct lane *to, struct election_request *reques
 /* `request` was asked on another lane: sends its answer there. */
 void hop_answer(struct lane *from, struct election_request *request);
 void hop_send(struct lane *lane);
-void hop_abandon(struct lane *lane);
+bool hop_is_quiet(const struct lane *lane);
 void hop_fini(struct lane *lane);
 
 /* --- list.c --- */

@@ -85,13 +85,6 @@ static void on_expiry(struct loop *loop, struct loop_timer *timer)
     arm_expiry(lane, more ? mono_add_ms(now, 1) : book_next(lane->book));
 }
 
-static void on_late(struct loop *loop, struct loop_late *watcher, int64_t late_us)
-{
-    const struct lane *lane = CONTAINER_OF(watcher, struct lane, late);
-    log_warning("store", "was stopped; leases have run on", LOG_UINT("lane", lane->index),
-                LOG_INT("ms", late_us / 1000));
-}
-
 /* --- answers --- */
 
 static void lane_answer(struct lane *lane, struct election_request *request)
@@ -254,7 +247,7 @@ static void fly(struct lane *lane)
 static void on_retry(struct loop *loop, struct loop_timer *timer)
 {
     struct lane *lane = CONTAINER_OF(timer, struct lane, retry);
-    if (lane->flying == NULL) {
+    if (lane->flying == NULL && !lane->store->closing) {
         fly(lane); /* even an empty one: it tells whether the file can be written again */
     }
 }
@@ -265,7 +258,8 @@ static void on_flush(struct loop *loop, struct loop_task *task)
     if (lane->boxes_filled) {
         hop_send(lane);
     }
-    if (lane->store->writer != NULL && lane->flying == NULL && !lane->down && lane->filling->n_changes > 0) {
+    bool may_fly = lane->store->writer != NULL && !lane->store->closing && !lane->down;
+    if (may_fly && lane->flying == NULL && lane->filling->n_changes > 0) {
         fly(lane);
     }
     arm_expiry(lane, book_next(lane->book));
@@ -286,6 +280,10 @@ static bool changes_or_confirms(enum election_op op)
 /* S5, and the time after a reboot: whether the request may reach the book. */
 static bool admit(struct lane *lane, struct election_request *request, struct mono now)
 {
+    if (lane->store->closing) {
+        embedded_refuse(request, STR("the agent ends"));
+        return false;
+    }
     if (!mono_before(now, request->deadline)) {
         embedded_refuse(request, STR("the request came after its deadline"));
         return false;
@@ -341,7 +339,6 @@ enum err lane_init(struct lane *lane, struct embedded *store, unsigned index, st
     lane->expiry.fire = on_expiry;
     lane->deadline.fire = on_deadline;
     lane->retry.fire = on_retry;
-    lane->late.late = on_late;
     for (size_t i = 0; i < ARRAY_LENGTH(lane->batches); i++) {
         batch_init(&lane->batches[i], lane->loop, on_batch);
         lane->batches[i].lane = lane;
@@ -375,31 +372,28 @@ void lane_restore(struct lane *lane, struct mono now, const struct book_record *
 void lane_start(struct lane *lane)
 {
     arm_expiry(lane, book_next(lane->book));
-    loop_on_late(lane->loop, &lane->late);
+}
+
+bool lane_is_quiet(const struct lane *lane)
+{
+    return lane->flying == NULL && !lane->flush.queued && hop_is_quiet(lane);
 }
 
 void lane_abandon(struct lane *lane)
 {
-    static const struct str why = STR_INIT("the agent ends");
-    hop_abandon(lane);
-    for (size_t i = 0; i < ARRAY_LENGTH(lane->batches); i++) {
-        struct election_request *waiting = take_waiting(&lane->batches[i]);
-        while (waiting != NULL) {
-            struct election_request *request = waiting;
-            waiting = request->next;
-            embedded_refuse(request, why);
-            embedded_answer(lane->store, request);
-        }
+    struct election_request *waiting = take_waiting(lane->filling);
+    while (waiting != NULL) {
+        struct election_request *request = waiting;
+        waiting = request->next;
+        embedded_refuse(request, STR("the agent ends"));
+        embedded_answer(lane->store, request);
     }
 }
 
 bool lane_write_last(struct lane *lane)
 {
     struct error error = ERROR_NONE;
-    if (lane->flying != NULL && lane->flying->outcome.code != EA_OK) {
-        batch_prepend(lane->filling, lane->flying);
-    }
-    lane->flying = NULL;
+    assert(lane->flying == NULL);
     if (lane->filling->n_changes == 0) {
         return true;
     }
