@@ -1,4 +1,6 @@
 /* The store's operations: see internal.h for who does what, DESIGN.md for why. */
+#include "store/embedded/embedded.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,8 +12,6 @@
 #include "store/embedded/internal.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
-
-extern const struct store_ops store_embedded_ops;
 
 static struct embedded *embedded_of(struct store *store)
 {

@@ -18,6 +18,7 @@
 #include "base/map.h"
 #include "core/book.h"
 #include "net/loop.h"
+#include "store/embedded/embedded.h"
 #include "store/embedded/startup.h"
 #include "store/embedded/tally.h"
 #include "store/embedded/writer.h"
@@ -95,14 +96,6 @@ struct embedded {
     unsigned n_lanes;
     struct lane lanes[];
 };
-
-/* What tests replace. */
-struct embedded_seams {
-    const char *boot_id_file;
-};
-
-enum err embedded_open(struct store **out, const struct store_options *options,
-                       const struct embedded_seams *seams, struct error *error) EA_MUST_CHECK;
 
 /* --- lists of requests --- */
 
