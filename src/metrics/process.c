@@ -33,14 +33,9 @@ static int64_t read_resident_bytes(void)
     return end != resident ? (int64_t)pages * sysconf(_SC_PAGESIZE) : -1;
 }
 
-static int64_t count_open_fds(void)
+int64_t process_list_fds(const char *directory)
 {
-    /* Since Linux 6.2 the directory's size is their number: no list of 100000 connections at every scrape. */
-    struct stat st;
-    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) {
-        return st.st_size;
-    }
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = opendir(directory);
     if (dir == NULL) {
         return -1;
     }
@@ -49,7 +44,17 @@ static int64_t count_open_fds(void)
         n += entry->d_name[0] != '.';
     }
     closedir(dir);
-    return n - 1; /* without the one that lists them */
+    return n - 1;
+}
+
+static int64_t count_open_fds(void)
+{
+    /* Since Linux 6.2 the directory's size is their number: no list of 100000 connections at every scrape. */
+    struct stat st;
+    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) {
+        return st.st_size;
+    }
+    return process_list_fds("/proc/self/fd");
 }
 
 void process_read(struct process_facts *out)

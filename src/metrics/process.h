@@ -17,4 +17,8 @@ struct process_facts {
 
 void process_read(struct process_facts *out);
 
+/* How many file descriptors the directory /proc/self/fd lists, without the one that lists them: what is left
+ * before Linux 6.2. Below 0: cannot be listed. */
+int64_t process_list_fds(const char *directory);
+
 #endif

@@ -60,7 +60,7 @@ static void single_quotes_keep_all(void **state)
 
 static void double_quotes_take_escapes(void **state)
 {
-    check_entries(STR("A=\"a\\tb\\\"\\\\\\$\\n\"#x"), "1 A=a\tb\"\\$\n|");
+    check_entries(STR("A=\"a\\t\\rb\\\"\\\\\\$\\n\"#x"), "1 A=a\t\rb\"\\$\n|");
 }
 
 static void broken_lines_are_named(void **state)

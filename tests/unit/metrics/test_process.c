@@ -20,6 +20,17 @@ static void open_descriptors_are_counted(void **state)
     close(other);
 }
 
+static void listing_descriptors_counts_the_same(void **state)
+{
+    struct process_facts facts;
+    process_read(&facts);
+    assert_int_equal(process_list_fds("/proc/self/fd"), facts.open_fds);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    assert_int_equal(process_list_fds("/proc/self/fd"), facts.open_fds + 1);
+    close(fd);
+    assert_true(process_list_fds("/does/not/exist") < 0);
+}
+
 static void the_limit_of_descriptors_is_the_soft_one(void **state)
 {
     struct rlimit limit;
@@ -50,6 +61,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(open_descriptors_are_counted),
+        cmocka_unit_test(listing_descriptors_counts_the_same),
         cmocka_unit_test(the_limit_of_descriptors_is_the_soft_one),
         cmocka_unit_test(memory_and_time_are_plausible),
     };

@@ -1,7 +1,10 @@
 #include "support.h"
 
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "metrics/family.h"
@@ -73,6 +76,30 @@ static void a_kind_without_elections_stays_at_zero(void **state)
     const struct metrics_gauges none = {.elections = no_kinds};
     struct buf page = render(m, &none, false);
     assert_sample(&page, "election_agent_elections{agent=\"a\",kind=\"default\"}", "0");
+    buf_fini(&page);
+    metrics_free(m);
+}
+
+static void many_kinds(void *arg, void (*row)(void *row_arg, struct str kind, uint64_t n), void *row_arg)
+{
+    row(row_arg, STR("other"), 1000);
+    for (int i = 0; i < 200; i++) {
+        char kind[16];
+        snprintf(kind, sizeof kind, "k%d", i);
+        row(row_arg, str_of(kind), 1);
+    }
+}
+
+static void elections_of_a_flood_of_kinds_count_as_other(void **state)
+{
+    struct metrics *m = make_metrics(1);
+    const struct metrics_gauges many = {.elections = many_kinds};
+    struct buf page = render(m, &many, false);
+    const char *sample = "election_agent_elections{agent=\"a\",kind=\"other\"}";
+    assert_sample(&page, "election_agent_elections{agent=\"a\",kind=\"k98\"}", "1");
+    assert_null(value_of(&page, "election_agent_elections{agent=\"a\",kind=\"k99\"}"));
+    assert_sample(&page, sample, "1101");
+    assert_null(strstr(strstr(page.p, sample) + 1, sample));
     buf_fini(&page);
     metrics_free(m);
 }
@@ -189,15 +216,48 @@ static void promtool_finds_nothing_to_say(void **state)
     metrics_free(m);
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+    return remove(path);
+}
+
+/* The database's own reader; it wants a time behind each value, which a scrape need not have. */
+static void prometheus_reads_the_openmetrics_page(void **state)
+{
+    char directory[] = "/tmp/test-openmetrics-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    char path[64];
+    char command[256];
+    snprintf(path, sizeof path, "%s/page", directory);
+    snprintf(command, sizeof command, "promtool tsdb create-blocks-from openmetrics -q %s %s/db", path,
+             directory);
+    struct metrics *m = make_full();
+    struct buf page = render(m, &gauges, true);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    struct str rest = str_from(page.p, page.n - 2); /* without the last line feed */
+    for (struct str line; str_split(&rest, '\n', &line);) {
+        fprintf(file, "%.*s%s\n", STR_ARG(line), line.p[0] == '#' ? "" : " 1700000000");
+    }
+    assert_int_equal(fclose(file), 0);
+    int status = system(command); /* NOLINT(cert-env33-c): a fixed command */
+    nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    assert_int_equal(status, 0);
+    buf_fini(&page);
+    metrics_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gauges_are_read_at_the_scrape),
         cmocka_unit_test(a_kind_without_elections_stays_at_zero),
+        cmocka_unit_test(elections_of_a_flood_of_kinds_count_as_other),
         cmocka_unit_test(labels_from_outside_are_escaped),
         cmocka_unit_test(families_follow_each_other_with_their_samples),
         cmocka_unit_test(openmetrics_spells_bounds_with_a_fraction),
         cmocka_unit_test(promtool_finds_nothing_to_say),
+        cmocka_unit_test(prometheus_reads_the_openmetrics_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
