@@ -170,6 +170,8 @@ void h2_answer_call_writable(struct h2_conn *conn);
 void h2_time_arm(struct h2_conn *conn, struct mono at);
 void h2_time_fired(struct h2_conn *conn);
 void h2_time_drain(struct h2_conn *conn);
+/* A GOAWAY was sent. */
+void h2_time_announced(struct h2_conn *conn);
 /* A PING of ours was acknowledged. */
 void h2_time_pong(struct h2_conn *conn);
 

@@ -8,8 +8,9 @@
  *  - resets (CVE-2023-44487 "rapid reset", CVE-2025-8671 "made you reset"): streams that ended by RST_STREAM,
  *    whoever was brought to send it, H2_GUARD_RESETS a second;
  *  - quiet frames: all that neither asks nor carries anything (SETTINGS, PRIORITY, WINDOW_UPDATE, PING, empty
- *    DATA, unknown types). A connection has an allowance of them that grows with time, with requests and with
- * what we send it, so that a client pays for its noise with real work.
+ *    DATA). What nghttp2 skips unseen (unknown types, frames of closed streams) costs its reading only. A
+ * connection has an allowance of them that grows with time, with requests and with what we send it, so that a
+ * client pays for its noise with real work.
  */
 #ifndef EA_HTTP_H2_GUARD_H
 #define EA_HTTP_H2_GUARD_H

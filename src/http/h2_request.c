@@ -460,6 +460,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
             http_server_refused(conn->http.server, 0);
+        } else {
+            h2_time_announced(conn);
         }
         return 0;
     default:

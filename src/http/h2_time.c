@@ -60,10 +60,17 @@ void h2_time_drain(struct h2_conn *conn)
     conn->announced = h2_conn_now(conn);
     int rv = nghttp2_submit_shutdown_notice(conn->session);
     assert(rv == 0);
-    rv = nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, leaving_bytes);
-    assert(rv == 0);
     h2_time_arm(conn, mono_add_us(conn->announced, announced_us(http_server_limits(conn->http.server))));
     h2_conn_flush_later(conn);
+}
+
+void h2_time_announced(struct h2_conn *conn)
+{
+    /* Not before: nghttp2 sends PING ahead of what waits, and this one must come behind. */
+    if (conn->drain == H2_ANNOUNCED) {
+        int rv = nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, leaving_bytes);
+        assert(rv == 0);
+    }
 }
 
 void h2_time_pong(struct h2_conn *conn)
@@ -146,7 +153,7 @@ static void look_at_peer(struct look *look)
         if (due(look, after(conn->pinged, look->limits->ping_timeout_us))) {
             drop(conn, false);
         }
-    } else if (due(look, after(conn->heard, look->limits->ping_idle_us))) {
+    } else if (conn->drain != H2_ANNOUNCED && due(look, after(conn->heard, look->limits->ping_idle_us))) {
         int rv = nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, keepalive_bytes);
         assert(rv == 0);
         conn->pinged = look->now;
@@ -187,7 +194,7 @@ void h2_time_fired(struct h2_conn *conn)
     };
     look_at_input(&look);
     look_at_output(&look);
-    look_at_peer(&look);
     look_at_rest(&look);
+    look_at_peer(&look);
     h2_time_arm(conn, look.next);
 }
