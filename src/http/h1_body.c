@@ -4,17 +4,35 @@
  * reads and which must not be a way to send without end. */
 #define OVERHEAD_PER_BYTE 8
 
-struct count {
+/* One call of take_chunks(). */
+struct chunks {
+    struct h1_body *body;
+    const struct http_limits *limits;
     h1_on_piece *on_piece;
     void *user;
-    uint64_t content;
+    const char *counted; /* up to here everything is counted */
 };
 
-static enum h1_fault count_piece(void *user, struct str piece)
+/* Counts framing up to `at`. */
+static enum h1_fault count_overhead(struct chunks *chunks, const char *at)
 {
-    struct count *count = user;
-    count->content += piece.n;
-    return count->on_piece(count->user, piece);
+    struct h1_body *body = chunks->body;
+    body->overhead += (size_t)(at - chunks->counted);
+    chunks->counted = at;
+    uint64_t limit = chunks->limits->header_bytes + OVERHEAD_PER_BYTE * body->content;
+    return body->overhead > limit ? H1_CHUNK_OVERHEAD : H1_FINE;
+}
+
+static enum h1_fault chunk_piece(void *user, struct str piece)
+{
+    struct chunks *chunks = user;
+    enum h1_fault fault = count_overhead(chunks, piece.p);
+    if (fault != H1_FINE) {
+        return fault;
+    }
+    chunks->body->content += piece.n;
+    chunks->counted = piece.p + piece.n;
+    return chunks->on_piece(chunks->user, piece);
 }
 
 void h1_body_init(struct h1_body *body, const struct h1_head *head)
@@ -41,15 +59,13 @@ static size_t take_chunks(struct h1_body *body, struct h1_llhttp *parser, const 
                           const uint8_t *bytes, size_t n, h1_on_piece *on_piece, void *user,
                           enum h1_fault *fault)
 {
-    struct count count = {on_piece, user, 0};
-    size_t used =
-        h1_llhttp_chunks(parser, (const char *)bytes, n, count_piece, &count, &body->in_trailers, fault);
-    if (*fault == H1_FINE) {
-        body->content += count.content;
-        body->overhead += used - count.content;
-        if (body->overhead > limits->header_bytes + OVERHEAD_PER_BYTE * body->content) {
-            *fault = H1_CHUNK_OVERHEAD;
-        }
+    const char *text = (const char *)bytes;
+    struct chunks chunks = {body, limits, on_piece, user, text};
+    size_t used = h1_llhttp_chunks(parser, text, n, chunk_piece, &chunks, &body->in_trailers, fault);
+    /* Not after a fault of a piece: the position is before it then. */
+    if (text + used >= chunks.counted) {
+        enum h1_fault overhead = count_overhead(&chunks, text + used);
+        *fault = overhead != H1_FINE ? overhead : *fault;
     }
     return used;
 }
@@ -58,10 +74,10 @@ static size_t take_trailers(struct h1_body *body, struct h1_llhttp *parser, cons
                             const uint8_t *bytes, size_t n, enum h1_fault *fault)
 {
     size_t used = h1_scan(&body->scan, limits, bytes, n, fault);
-    if (*fault == H1_FINE) {
-        *fault = h1_llhttp_trailers(parser, (const char *)bytes, used, &body->done);
-    }
-    if (*fault == H1_FINE && body->done != body->scan.done) {
+    enum h1_fault before = h1_llhttp_trailers(parser, (const char *)bytes, used, &body->done);
+    if (before != H1_FINE) {
+        *fault = before;
+    } else if (*fault == H1_FINE && body->done != body->scan.done) {
         *fault = H1_BAD_CHUNK;
     }
     return used;

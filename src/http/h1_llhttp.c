@@ -182,15 +182,16 @@ size_t h1_llhttp_chunks(struct h1_llhttp *parser, const char *bytes, size_t n, h
     enum llhttp_errno result = execute(llhttp, &run, bytes, n);
     *last = run.last_chunk && result == HPE_PAUSED;
     *fault = H1_FINE;
-    if (*last) {
-        size_t used = (size_t)(llhttp_get_error_pos(llhttp) - bytes);
-        llhttp_resume(llhttp);
-        return used;
+    if (result == HPE_OK) {
+        return n;
     }
-    if (result != HPE_OK) {
+    size_t used = (size_t)(llhttp_get_error_pos(llhttp) - bytes);
+    if (*last) {
+        llhttp_resume(llhttp);
+    } else {
         *fault = run.fault != H1_FINE ? run.fault : H1_BAD_CHUNK;
     }
-    return n;
+    return used;
 }
 
 enum h1_fault h1_llhttp_trailers(struct h1_llhttp *parser, const char *bytes, size_t n, bool *end)

@@ -41,8 +41,8 @@ typedef enum h1_fault h1_on_piece(void *user, struct str piece);
 enum h1_fault h1_llhttp_head(struct h1_llhttp *parser, const char *bytes, size_t n, size_t method_bytes,
                              struct h1_llhttp_head *head, h1_on_field *on_field, void *user);
 
-/* After a chunked head: takes chunks. Returns the bytes it took: all, unless *fault or *last (the chunk of
- * size 0 was seen, and trailers follow) was set. */
+/* After a chunked head: takes chunks. Returns the bytes it took: all, unless *last was set (the chunk of size
+ * 0 was seen, and trailers follow), or *fault by what comes behind them. */
 size_t h1_llhttp_chunks(struct h1_llhttp *parser, const char *bytes, size_t n, h1_on_piece *on_piece,
                         void *user, bool *last, enum h1_fault *fault);
 

@@ -62,7 +62,7 @@ static enum h1_fault line_end(struct h1_scan *scan, const struct http_limits *li
     return H1_FINE;
 }
 
-/* Takes bytes of a line up to its CR. */
+/* Takes bytes of a line up to its CR, or up to the first that is wrong. */
 static size_t line_text(struct h1_scan *scan, const struct http_limits *limits, const uint8_t *bytes,
                         size_t n, enum h1_fault *fault)
 {
@@ -71,13 +71,14 @@ static size_t line_text(struct h1_scan *scan, const struct http_limits *limits, 
     size_t look = n <= room ? n : room + 1;
     const uint8_t *cr = memchr(bytes, '\r', look);
     size_t text = cr != NULL ? (size_t)(cr - bytes) : look;
-    if (memchr(bytes, '\n', text) != NULL) {
+    const uint8_t *lf = memchr(bytes, '\n', text);
+    if (lf != NULL) {
         *fault = H1_BARE_LF;
-        return 0;
+        return (size_t)(lf - bytes);
     }
     if (text > room) {
         *fault = scan->line == 0 ? H1_LINE_TOO_LONG : H1_FIELDS_TOO_LARGE;
-        return 0;
+        return room;
     }
     scan->line_bytes += (uint32_t)text;
     scan->cr = cr != NULL;
@@ -91,7 +92,11 @@ size_t h1_scan(struct h1_scan *scan, const struct http_limits *limits, const uin
     *fault = H1_FINE;
     while (at < n && !scan->done && *fault == H1_FINE) {
         if (scan->cr) {
-            *fault = bytes[at] == '\n' ? line_end(scan, limits) : H1_BARE_CR;
+            if (bytes[at] != '\n') {
+                *fault = H1_BARE_CR;
+                break;
+            }
+            *fault = line_end(scan, limits);
             at++;
             continue;
         }

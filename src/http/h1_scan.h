@@ -31,7 +31,8 @@ struct h1_scan {
 /* Empty lines before a request line that are forgiven (RFC 9112, 2.2 asks for one). */
 #define H1_EMPTY_LINES_MAX 4
 
-/* Looks at n more bytes. Returns how many belong here: all, unless scan->done or *fault was set. */
+/* Looks at n more bytes. Returns how many belong here: all, unless scan->done was set, or *fault by what
+ * comes behind them. */
 size_t h1_scan(struct h1_scan *scan, const struct http_limits *limits, const uint8_t *bytes, size_t n,
                enum h1_fault *fault);
 
