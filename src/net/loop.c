@@ -36,6 +36,7 @@ struct loop {
     uv_async_t wake;
     uv_timer_t sleep;
     bool stepping; /* in loop_step(), not in loop_run() */
+    bool ending;   /* in loop_free() */
 
     const struct clock *clock;
     struct mono now;
@@ -376,6 +377,9 @@ static void on_wake(uv_async_t *handle)
         oldest = newest;
         newest = next;
     }
+    if (loop->ending) {
+        return; /* too late: whom they are for may be gone */
+    }
     loop_enter(loop);
     while (oldest != NULL) {
         struct loop_message *next = oldest->next; /* the receiver owns it from here on */
@@ -505,6 +509,7 @@ void loop_free(struct loop *loop)
 {
     int rc;
 
+    loop->ending = true;
     /* What handles that just closed have queued. */
     while (loop_step(loop)) {
     }

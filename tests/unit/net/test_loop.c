@@ -385,6 +385,49 @@ static void a_late_turn_is_told_before_its_timers_fire(void **state)
     assert_int_equal(seen.late_us, 7000000);
 }
 
+static void take_long(struct loop *loop, struct loop_task *task)
+{
+    clock_fake_advance_us((struct clock_fake *)loop_clock(loop)->arg, 5000000);
+}
+
+static void stop_after_late(struct loop *loop, struct loop_late *self, int64_t late_us)
+{
+    note_late(loop, self, late_us);
+    loop_stop(loop);
+}
+
+static void a_running_loop_that_is_watched_tells_of_a_turn_that_took_too_long(void **state)
+{
+    struct fixture *f = *state;
+    struct counted_timer none = {.fired = 0};
+    struct late_seen seen = {.watcher.late = stop_after_late, .timer = &none};
+    struct loop_task task = {.run = take_long};
+
+    loop_on_late(f->loop, &seen.watcher);
+    loop_at_start(f->loop, &task);
+    loop_run(f->loop);
+    assert_int_equal(seen.times, 1);
+    assert_int_equal(seen.late_us, 5000000 - LOOP_LATE_MS * 1000 / 2); /* a watched loop's longest sleep */
+}
+
+static void deliver_never(struct loop *loop, struct loop_message *message)
+{
+    fail();
+}
+
+static void a_message_to_a_loop_that_has_stopped_is_not_delivered(void **state)
+{
+    struct loop_options options = {.seed = 1};
+    struct loop_message message = {.deliver = deliver_never};
+    struct loop *loop;
+
+    assert_int_equal(loop_new(&loop, &options, NULL), EA_OK);
+    loop_stop(loop);
+    loop_run(loop);
+    loop_post(loop, &message);
+    loop_free(loop);
+}
+
 static void the_turns_time_stands_still_until_it_is_refreshed(void **state)
 {
     struct fixture *f = *state;
@@ -436,6 +479,8 @@ int main(void)
         T(a_sleeping_loop_is_stopped_by_another_thread),
         T(a_running_loop_wakes_for_its_timers_on_the_real_clock),
         T(a_late_turn_is_told_before_its_timers_fire),
+        T(a_running_loop_that_is_watched_tells_of_a_turn_that_took_too_long),
+        cmocka_unit_test(a_message_to_a_loop_that_has_stopped_is_not_delivered),
         T(the_turns_time_stands_still_until_it_is_refreshed),
         T(chunks_come_back_and_a_crowd_of_them_goes_after_a_while),
 #undef T

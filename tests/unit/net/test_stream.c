@@ -49,7 +49,7 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     struct loop_options options = {.seed = 7};
 
-    f->kind = (enum kind)(uintptr_t)*state;
+    f->kind = *(const enum kind *)*state;
     clock_fake_init(&f->clock);
     options.clock = &f->clock.clock;
     assert_int_equal(loop_new(&f->loop, &options, NULL), EA_OK);
@@ -187,7 +187,7 @@ static void an_idle_stream_holds_no_chunk(void **state)
 
 /* --- flow --- */
 
-enum { BIG = 4 * 1024 * 1024 };
+#define BIG ((size_t)4 * 1024 * 1024)
 
 struct producer {
     size_t made;
@@ -542,7 +542,7 @@ static void aborted_or_closed_in_on_drain(void **state)
 {
     struct fixture *f = *state;
 
-    f->a.do_drain = (uintptr_t)f->kind % 2 == 0 ? abort_now : close_now;
+    f->a.do_drain = (unsigned)f->kind % 2 == 0 ? abort_now : close_now;
     f->b.do_end = close_now;
     start_both(f);
     write_pattern(&f->a, 3 * STREAM_HIGH_BYTES);
@@ -622,14 +622,16 @@ int main(void)
     enum { TESTS = KINDS * ARRAY_LENGTH(table) };
     static struct CMUnitTest tests[TESTS];
     static char names[TESTS][128];
+    static enum kind kinds[KINDS];
 
     for (size_t i = 0; i < TESTS; i++) {
         enum kind kind = (enum kind)(i / ARRAY_LENGTH(table));
 
+        kinds[kind] = kind;
         (void)snprintf(names[i], sizeof names[i], "%s: %s", kind_names[kind],
                        table[i % ARRAY_LENGTH(table)].name);
         tests[i] = (struct CMUnitTest){names[i], table[i % ARRAY_LENGTH(table)].function, setup, teardown,
-                                       (void *)(uintptr_t)kind};
+                                       &kinds[kind]};
     }
     return cmocka_run_group_tests(tests, setup_group, teardown_group);
 }
