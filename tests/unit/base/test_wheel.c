@@ -92,6 +92,7 @@ static void stopping_a_stopped_timer_does_nothing(void **state)
     wheel_stop(&wheel, &entry);
     wheel_stop(&wheel, &entry);
     assert_int_equal(wheel.entries, 0);
+    assert_int_equal(wheel_next(&wheel).us, MONO_NEVER.us);
     assert_null(wheel_pop(&wheel, at(DAY)));
 }
 
@@ -341,6 +342,28 @@ static void a_full_slot_is_moved_down_in_small_steps(void **state)
     mem_free(entries);
 }
 
+static void a_slot_that_was_not_drained_in_time_is_drained_before_time_enters_it(void **state)
+{
+    /* More in one slot than one call moves; then one that is started directly for the slot's first
+     * millisecond. */
+    enum { N = 20000 };
+    struct wheel_entry *entries = mem_zalloc(N * sizeof entries[0]);
+    struct wheel_entry last = {0};
+    wheel_init(&wheel, at(0));
+    for (int i = 0; i < N; i++) {
+        wheel_start(&wheel, &entries[i], at(64 * MS));
+    }
+    assert_null(wheel_pop(&wheel, at(32 * MS)));
+    assert_true(wheel.busy[1] != 0);
+    wheel_start(&wheel, &last, at(64 * MS));
+    for (int i = 0; i < N; i++) {
+        assert_ptr_equal(wheel_pop(&wheel, at(64 * MS)), &entries[i]);
+    }
+    assert_ptr_equal(wheel_pop(&wheel, at(64 * MS)), &last);
+    assert_null(wheel_pop(&wheel, at(DAY)));
+    mem_free(entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +378,7 @@ int main(void)
         cmocka_unit_test(times_beyond_the_top_level_fire_when_they_should),
         cmocka_unit_test(a_million_timers_all_fire_in_order_and_once),
         cmocka_unit_test(a_full_slot_is_moved_down_in_small_steps),
+        cmocka_unit_test(a_slot_that_was_not_drained_in_time_is_drained_before_time_enters_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
