@@ -31,13 +31,21 @@ static const struct embedded_symbol *symbol_find(const struct embedded_file *fil
     return NULL;
 }
 
-/* The file of this name, or the one that declares the symbol. */
-static const struct embedded_file *file_find(const char *name, const char *symbol)
+static const struct embedded_file *file_by_name(const char *name)
 {
     for (size_t i = 0; i < embedded_n_files; i++) {
-        const struct embedded_file *file = &embedded_files[i];
-        if (name != NULL ? strcmp(file->name, name) == 0 : symbol_find(file, symbol) != NULL) {
-            return file;
+        if (strcmp(embedded_files[i].name, name) == 0) {
+            return &embedded_files[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct embedded_file *file_by_symbol(const char *name)
+{
+    for (size_t i = 0; i < embedded_n_files; i++) {
+        if (symbol_find(&embedded_files[i], name) != NULL) {
+            return &embedded_files[i];
         }
     }
     return NULL;
@@ -77,7 +85,7 @@ static void answer_file(reflection_response *response, struct arena *arena, cons
 /* Our messages have no extensions: known types have an empty list. */
 static void answer_extensions(reflection_response *response, struct arena *arena, char *type)
 {
-    const struct embedded_file *file = file_find(NULL, type);
+    const struct embedded_file *file = file_by_symbol(type);
     if (file == NULL || symbol_find(file, type)->kind != SYMBOL_MESSAGE) {
         answer_error(response, arena, GRPC_NOT_FOUND, "no such message");
         return;
@@ -117,10 +125,10 @@ static void answer_request(reflection_response *response, struct arena *arena, r
 {
     switch (request->message_request_case) {
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
-        answer_file(response, arena, file_find(request->file_by_filename, NULL));
+        answer_file(response, arena, file_by_name(request->file_by_filename));
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:
-        answer_file(response, arena, file_find(NULL, request->file_containing_symbol));
+        answer_file(response, arena, file_by_symbol(request->file_containing_symbol));
         break;
     case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION:
         answer_error(response, arena, GRPC_NOT_FOUND, "no message has extensions");
