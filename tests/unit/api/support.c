@@ -301,7 +301,7 @@ static bool next_message(struct str *rest, struct str *message)
 size_t grpc_message_count(const struct fake_exchange *fake)
 {
     struct str rest = buf_str(&fake->body);
-    struct str message;
+    struct str message = {NULL, 0};
     size_t n = 0;
     while (next_message(&rest, &message)) {
         n++;
@@ -319,7 +319,7 @@ static void arena_leave(void *arena, void *p) {}
 const void *grpc_message_at(struct fake_exchange *fake, size_t i, const ProtobufCMessageDescriptor *type)
 {
     struct str rest = buf_str(&fake->body);
-    struct str message;
+    struct str message = {NULL, 0};
     do {
         assert_true(next_message(&rest, &message));
     } while (i-- > 0);
