@@ -23,7 +23,6 @@
 #define STREAM_BYTES_MIN   ((size_t)64 * 1024)
 #define CHUNK_BYTES        ((size_t)64 * 1024)
 #define MAP_BYTES_MORE     ((size_t)1024 * 1024)
-#define EXIT_STATUS_BITS   0xff
 
 /* How the child ends; the words are the parent's. */
 #define CHILD_ENDS(END)                                           \
@@ -235,7 +234,7 @@ static enum err run_child(const char *path, int file, size_t bytes, struct recor
     if (child == 0) {
         (void)close(ends[0]);
         expect_crash(limit_ms, parent);
-        _exit(read_file(path, file, bytes, ends[1])); /* no exit handlers: they are the parent's */
+        _exit((int)read_file(path, file, bytes, ends[1])); /* no exit handlers: they are the parent's */
     }
     int errnum = errno;
     (void)close(ends[1]);
