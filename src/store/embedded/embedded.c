@@ -39,7 +39,7 @@ void embedded_refuse(struct election_request *request, struct str why)
 void embedded_answer(struct embedded *store, struct election_request *request)
 {
     if (request->err != EA_UNAVAILABLE) {
-        struct mono now = loop_now(store->options.lanes[request->lane]);
+        struct mono now = loop_now(store->lanes[request->lane].loop);
         if (!mono_before(now, request->deadline)) {
             embedded_refuse(
                 request,
@@ -321,6 +321,8 @@ enum err embedded_open(struct store **out, const struct store_options *options,
     for (unsigned i = 0; i < self->n_lanes; i++) {
         lane_start(&self->lanes[i]);
     }
+    self->options.lanes = NULL; /* the caller's array; each lane knows its loop */
+    self->options.path = NULL;
     *out = &self->store;
     return EA_OK;
 out:
