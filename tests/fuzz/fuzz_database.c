@@ -1,6 +1,6 @@
 /*
- * The bytes of a database file that reach this process: the stream of the reader, in pieces, and single records and
- * headers. What is understood must be written back as it was read.
+ * The bytes of a database file that reach this process: the stream of the reader, in pieces, and single
+ * records and headers. What is understood must be written back as it was read.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -55,10 +55,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct str all = {(const char *)data, size};
     feed(data, size, size + 1);
     feed(data, size, 1 + size % 7);
-    (void)header_read(all, &header, NULL);
+    enum err err = header_read(all, &header, NULL);
     if (size > 0) {
-        size_t key = data[0] < size ? data[0] : size;
-        (void)record_read((struct str){all.p, key}, (struct str){all.p + key, size - key}, &record, NULL);
+        /* a byte that says how long the key is, key, value */
+        size_t key = data[0] < size ? data[0] : size - 1;
+        err = record_read((struct str){all.p + 1, key}, (struct str){all.p + 1 + key, size - 1 - key},
+                          &record, NULL);
     }
+    (void)err;
     return 0;
 }
