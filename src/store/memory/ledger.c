@@ -235,6 +235,7 @@ static void seat(struct election *election, struct mono now, struct wall wall, s
                  uint64_t token, int32_t term_ms, struct mono not_before)
 {
     assert(!election->led && token > election->tenure.token);
+    forget_candidates(election, now);
     int32_t priority = take_candidate(election, leader);
     election->led = true;
     election->tenure = (struct tenure){
@@ -432,6 +433,8 @@ static enum err handover(struct question *q)
         return show_tenure(q, EA_OK);
     }
     /* E7: in one step, and not shorter than what the old leader was promised. */
+    bool to_itself = leads(q, request->candidate);
+    int32_t old_priority = q->election->tenure.priority;
     struct text previous = q->election->tenure.leader;
     struct mono old_expires = q->election->tenure.expires;
     int64_t old_left_ms = (mono_sub(old_expires, q->now) + US_PER_MS - 1) / US_PER_MS;
@@ -439,6 +442,9 @@ static enum err handover(struct question *q)
     seat(q->election, q->now, q->wall, request->candidate, token, request->term_ms, old_expires);
     if (q->election->tenure.recorded_ms < old_left_ms) {
         q->election->tenure.recorded_ms = (int32_t)old_left_ms;
+    }
+    if (to_itself) {
+        q->election->tenure.priority = old_priority;
     }
     tell(q->ledger, q->election, ACTION_HANDED_OVER, q->wall, &previous);
     return show_tenure(q, EA_OK);
