@@ -1,6 +1,7 @@
 /* One suite, every store: conformance ROW runs it against one row of rows.c. */
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "bench.h"
 
@@ -26,6 +27,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: conformance ROW (see rows.c)\n");
         return 2;
     }
+    log_set_level(LOG_WARNING);
     bench_choose(row);
     int failed = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(suites); i++) {
