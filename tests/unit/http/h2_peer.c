@@ -283,7 +283,6 @@ void peer_fini(struct peer *peer)
     buf_fini(&peer->block);
     buf_fini(&peer->log);
     buf_fini(&peer->heard);
-    buf_fini(&peer->all);
 }
 
 void peer_run(struct peer *peer)
@@ -322,9 +321,6 @@ const char *peer_heard(struct peer *peer)
 
 void peer_raw(struct peer *peer, const void *bytes, size_t n)
 {
-    if (peer->record) {
-        buf_add(&peer->all, bytes, n);
-    }
     if (peer->stream != NULL && n > 0) {
         stream_write(peer->stream, bytes, n);
     }

@@ -36,8 +36,6 @@ struct peer {
     struct buf in;    /* bytes of a frame that is not whole */
     struct buf block; /* a header block that is not whole */
     struct buf log;
-    struct buf all; /* what was sent by peer_frame() and its kind, when `record` */
-    bool record;
     uint64_t window_updates;
     int64_t window[2]; /* given by WINDOW_UPDATE: [0] to the connection, [1] to all streams together */
 
