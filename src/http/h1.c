@@ -17,10 +17,7 @@
  */
 #include "http/h1.h"
 
-#include <assert.h>
-
 #include "base/mem.h"
-#include "base/slab.h"
 
 /* A client that has ended its side may be one that shut down writing and reads on, or one that has left. A
  * store answers within this time; who waits longer (for a leadership) has to keep its side open. */
@@ -41,13 +38,11 @@ static struct h1_conn *h1_of(struct http_conn *conn)
 
 /* --- times ------------------------------------------------------------------------------------- */
 
-/* The present state may last so long; 0: for ever. The timer is not started yet. */
 void h1_set_deadline(struct h1_conn *h1, int64_t us)
 {
     h1->deadline = us > 0 ? mono_add_us(loop_now(h1_loop(h1)), us) : MONO_NEVER;
 }
 
-/* Makes the timer fire no later than the deadline. */
 void h1_watch_deadline(struct h1_conn *h1)
 {
     struct loop_timer *timer = &h1->conn.timer;
@@ -95,7 +90,6 @@ static void request_end(struct h1_conn *h1)
     }
 }
 
-/* After everything that can finish an exchange, unless its handler is still running. */
 void h1_settle(struct h1_conn *h1)
 {
     if (h1->in_handler || h1->hx == NULL) {
@@ -110,7 +104,6 @@ void h1_settle(struct h1_conn *h1)
 
 /* --- input and its end ------------------------------------------------------------------------- */
 
-/* Stops or resumes the stream, as things are now. The last call: input may come before it returns. */
 void h1_gate(struct h1_conn *h1)
 {
     if (h1_state(h1) == H1_CLOSING) {

@@ -45,8 +45,8 @@ struct h1_exchange {
     size_t gathered_bytes;
     size_t gathered_room;
     size_t unconsumed; /* HTTP_STREAM: given to the handler, not given back */
+    size_t discarded;  /* of a body that nobody wants */
     enum http_intake intake;
-    size_t discarded;        /* of a body that nobody wants */
     enum h1_framing framing; /* of a streamed answer */
     uint8_t minor;           /* HTTP/1.minor */
     bool discard;            /* nobody wants the rest of the body */

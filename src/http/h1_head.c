@@ -77,6 +77,14 @@ static enum h1_fault take_field(void *user, struct str name, struct str value)
 
 /* --- target and host --------------------------------------------------------------------------- */
 
+/* RFC 3986, 3.2.2: unreserved, percent-encoded, sub-delims. */
+static const bool reg_name_char[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true, ['.'] = true,
+    ['_'] = true,         ['~'] = true,         ['%'] = true,         ['!'] = true, ['$'] = true,
+    ['&'] = true,         ['\''] = true,        ['('] = true,         [')'] = true, ['*'] = true,
+    ['+'] = true,         [','] = true,         [';'] = true,         ['='] = true,
+};
+
 /* uri-host [ ":" port ] (RFC 9110, 7.2; RFC 3986, 3.2.2); empty is allowed. */
 static bool is_host(struct str host)
 {
@@ -95,10 +103,7 @@ static bool is_host(struct str host)
         at++;
     } else {
         for (; at < host.n && host.p[at] != ':'; at++) {
-            char c = host.p[at];
-            bool sub_delim = c != '\0' && strchr("()*,;=", c) != NULL;
-            if ((!h1_is_token_char((uint8_t)c) && !sub_delim) || c == '#' || c == '^' || c == '`' ||
-                c == '|') {
+            if (!reg_name_char[(uint8_t)host.p[at]]) {
                 return false;
             }
         }

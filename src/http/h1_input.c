@@ -1,11 +1,6 @@
 /* Bytes to requests: see h1.c for the whole. */
-#include <assert.h>
-
-#include "base/mem.h"
 #include "base/slab.h"
 #include "http/h1.h"
-#include "http/h1_head.h"
-#include "http/h1_scan.h"
 
 /* The first buffer for pieces of a head. */
 #define GATHER_BYTES 512
@@ -25,7 +20,7 @@ static void hx_new(struct h1_conn *h1)
     h1->hx = hx;
 }
 
-/* --- input: the head --------------------------------------------------------------------------- */
+/* --- the head --------------------------------------------------------------------------- */
 
 /* Adds to what the arena has gathered; `hint` is how much it may become. */
 static void gather(struct h1_exchange *hx, const void *bytes, size_t n, size_t hint)
@@ -127,7 +122,7 @@ static size_t take_head(struct h1_conn *h1, const uint8_t *bytes, size_t n)
     return used;
 }
 
-/* --- input: the body --------------------------------------------------------------------------- */
+/* --- the body --------------------------------------------------------------------------- */
 
 static void give_piece(struct h1_conn *h1, struct str piece, bool last)
 {
@@ -151,7 +146,7 @@ static enum h1_fault take_piece(void *user, struct str piece)
         return H1_FINE;
     }
     size_t had = hx->discard ? hx->discarded : hx->gathered_bytes;
-    if (piece.n > h1_limits(h1)->body_bytes - had) {
+    if (had + piece.n > h1_limits(h1)->body_bytes) {
         return H1_BODY_TOO_LARGE;
     }
     if (hx->discard) {
@@ -204,7 +199,7 @@ static size_t take_body(struct h1_conn *h1, const uint8_t *bytes, size_t n)
     return used;
 }
 
-/* --- input: whatever comes --------------------------------------------------------------------- */
+/* --- whatever comes --------------------------------------------------------------------- */
 
 static bool congested(const struct h1_conn *h1)
 {
@@ -221,7 +216,6 @@ static size_t skip_empty_lines(const uint8_t *bytes, size_t n)
     return at;
 }
 
-/* Takes bytes as long as they are wanted; returns how many. */
 size_t h1_take(struct h1_conn *h1, const uint8_t *bytes, size_t n)
 {
     size_t at = 0;

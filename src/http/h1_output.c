@@ -22,7 +22,6 @@ static void hx_free(struct h1_exchange *hx)
     slab_free(slab, hx);
 }
 
-/* The exchange is no longer the connection's; if it was not finished, its client is gone. */
 void h1_let_go(struct h1_conn *h1)
 {
     struct h1_exchange *hx = h1->hx;
@@ -84,7 +83,6 @@ static void write_answer(struct h1_conn *h1, int status, const struct http_field
     }
 }
 
-/* The request broke a rule: answers if that is still possible, and closes. */
 void h1_refuse(struct h1_conn *h1, enum h1_fault fault)
 {
     bool began = h1->hx != NULL && h1->hx->ex.started;
@@ -111,8 +109,9 @@ void h1_refuse(struct h1_conn *h1, enum h1_fault fault)
 static void hx_answer(struct exchange *ex, int status, const struct http_field *fields, size_t n,
                       struct str body)
 {
-    struct h1_conn *h1 = hx_of(ex)->h1;
-    hx_of(ex)->discard = true;
+    struct h1_exchange *hx = hx_of(ex);
+    struct h1_conn *h1 = hx->h1;
+    hx->discard = true;
     write_answer(h1, status, fields, n, body);
     h1_settle(h1);
 }

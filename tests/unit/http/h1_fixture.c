@@ -6,6 +6,7 @@
 
 #include "base/slab.h"
 #include "http/conn.h"
+#include "net/stream_ops.h"
 
 /* --- the handler ------------------------------------------------------------------------------- */
 
@@ -78,9 +79,10 @@ static enum http_intake on_head(struct exchange *ex, void *user)
 static void answer_echo(struct exchange *ex)
 {
     struct str accept = ex->header[HTTP_ACCEPT];
-    struct str text = arena_format(&ex->arena, "%s %.*s query=%.*s host=%.*s accept=%.*s body=%.*s",
-                                   http_method_name(ex->method), STR_ARG(ex->path), STR_ARG(ex->query),
-                                   STR_ARG(ex->host), STR_ARG(accept), STR_ARG(ex->body));
+    struct str text =
+        arena_format(&ex->arena, "%s %.*s query=%.*s host=%.*s accept=%.*s body=%.*s%s",
+                     http_method_name(ex->method), STR_ARG(ex->path), STR_ARG(ex->query), STR_ARG(ex->host),
+                     STR_ARG(accept), STR_ARG(ex->body), ex->secure ? " secure" : "");
     const struct http_field type = {STR("content-type"), STR("text/plain")};
     exchange_answer(ex, 200, &type, 1, text);
 }
@@ -219,6 +221,29 @@ void client_open(struct fixture *f, struct client *client, const struct memstrea
     *client = (struct client){.got = BUF_EMPTY};
     struct stream *server_side;
     memstream_pair(f->loop, options, &client->stream, &server_side);
+    stream_start(client->stream, &client_handler, client);
+    http_server_accept(f->server, server_side);
+}
+
+static const char *alpn_chosen;
+
+static struct str alpn_of(const struct stream *stream)
+{
+    (void)stream;
+    return str_of(alpn_chosen);
+}
+
+void client_open_tls(struct fixture *f, struct client *client, const char *alpn)
+{
+    static struct stream_ops ops;
+    *client = (struct client){.got = BUF_EMPTY};
+    struct stream *server_side;
+    memstream_pair(f->loop, NULL, &client->stream, &server_side);
+    ops = *server_side->ops;
+    ops.tls = true;
+    ops.alpn = alpn_of;
+    alpn_chosen = alpn;
+    server_side->ops = &ops;
     stream_start(client->stream, &client_handler, client);
     http_server_accept(f->server, server_side);
 }

@@ -76,6 +76,8 @@ void fixture_advance_ms(struct fixture *f, int64_t ms);
 
 /* options: NULL for streams without limits. */
 void client_open(struct fixture *f, struct client *client, const struct memstream_options *options);
+/* As if over TLS, with this protocol chosen; a string literal, NULL: none. */
+void client_open_tls(struct fixture *f, struct client *client, const char *alpn);
 void client_send(struct client *client, struct str bytes);
 /* Sends what is in the buffer and empties it. */
 void client_send_buf(struct client *client, struct buf *text);

@@ -64,6 +64,33 @@ static void a_broken_preface_is_answered_in_http_1(void **state)
     assert_true(one->client.closed);
 }
 
+static void alpn_decides_over_tls(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct client one;
+    struct client two;
+    struct client none;
+    fixture_init(&f, NULL);
+    client_open_tls(&f, &two, "h2");
+    client_send(&two, STR("P")); /* known before the preface is */
+    fixture_settle(&f);
+    assert_int_equal(open_now(&f, 2, 1), 1);
+    client_open_tls(&f, &one, "http/1.1");
+    client_send(&one, STR(PREFACE));
+    fixture_settle(&f);
+    assert_memory_equal(client_take(&one), "HTTP/1.1 505 ", 13);
+    client_open_tls(&f, &none, NULL);
+    client_send(&none, STR(GET("")));
+    fixture_settle(&f);
+    assert_string_equal(body_of(client_take(&none)), SAID("GET", "") " secure");
+    assert_int_equal(open_now(&f, 1, 1), 1);
+    client_fini(&f, &one);
+    client_fini(&f, &two);
+    client_fini(&f, &none);
+    fixture_fini(&f);
+}
+
 static void who_says_nothing_for_2_s_is_closed(void **state)
 {
     struct one *one = *state;
@@ -311,6 +338,7 @@ int main(void)
         ONE(the_preface_may_come_byte_by_byte),
         ONE(what_only_begins_like_the_preface_is_http_1),
         ONE(a_broken_preface_is_answered_in_http_1),
+        cmocka_unit_test(alpn_decides_over_tls),
         ONE(who_says_nothing_for_2_s_is_closed),
         ONE(who_stops_within_the_preface_is_closed),
         ONE(who_leaves_at_once_breaks_no_rule),
