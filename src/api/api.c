@@ -90,8 +90,8 @@ struct api *api_new(const struct api_options *options)
     }
     atomic_init(&api->draining, false);
     atomic_init(&api->rate, rate_of_lane(api, options->rate));
-    api->router = rest_router_new(false, options->metrics_page);
-    api->admin = rest_router_new(true, true);
+    api->rest = rest_new(false, options->metrics_page);
+    api->admin = rest_new(true, true);
     for (unsigned i = 0; i < options->n_lanes; i++) {
         lane_init(api, i);
     }
@@ -103,8 +103,8 @@ void api_free(struct api *api)
     for (unsigned i = 0; i < api->options.n_lanes; i++) {
         grpc_server_free(api->lanes[i].grpc);
     }
-    router_free(api->router);
-    router_free(api->admin);
+    rest_free(api->rest);
+    rest_free(api->admin);
     mem_free(api->options.loops);
     mem_free(api);
 }
@@ -125,7 +125,7 @@ static enum http_intake on_head(struct exchange *ex, void *user)
 static void on_request(struct exchange *ex, void *user)
 {
     struct api_lane *lane = user;
-    rest_request(lane->api->router, ex, lane);
+    rest_request(lane->api->rest, ex, lane);
 }
 
 const struct http_handler api_handler = {.on_head = on_head, .on_request = on_request};

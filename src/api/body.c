@@ -116,13 +116,13 @@ static enum err set_field(ProtobufCMessage *message, const ProtobufCFieldDescrip
 
 /* --- JSON ---------------------------------------------------------------------------------------------- */
 
-static enum err set_fields(ProtobufCMessage *message, json_t *object, body_skip *skip, const void *arg,
-                           struct arena *arena, struct error *error)
+static enum err set_fields(ProtobufCMessage *message, json_t *object, uint64_t skip, struct arena *arena,
+                           struct error *error)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        const json_t *value = skip(arg, field) ? NULL : json_object_get(object, field->name);
+        const json_t *value = skip >> i & 1 ? NULL : json_object_get(object, field->name);
         if (value == NULL || json_is_null(value)) {
             continue;
         }
@@ -141,8 +141,8 @@ static enum err syntax_error(const json_error_t *at, struct error *error)
     return error_set(error, EA_INVALID, "line %d, column %d: %s", at->line, at->column, text);
 }
 
-static enum err read_object(ProtobufCMessage *message, struct str body, body_skip *skip, const void *arg,
-                            struct arena *arena, struct error *error)
+static enum err read_object(ProtobufCMessage *message, struct str body, uint64_t skip, struct arena *arena,
+                            struct error *error)
 {
     if (str_trim(body).n == 0) {
         return error_set(error, EA_INVALID, "must be a JSON object, got nothing");
@@ -156,14 +156,14 @@ static enum err read_object(ProtobufCMessage *message, struct str body, body_ski
         char room[48];
         return error_set(error, EA_INVALID, "must be a JSON object, got %s", show(object, room));
     }
-    return set_fields(message, object, skip, arg, arena, error);
+    return set_fields(message, object, skip, arena, error);
 }
 
-enum err body_read(ProtobufCMessage *message, struct str body, body_skip *skip, const void *arg,
-                   struct arena *arena, struct error *error)
+enum err body_read(ProtobufCMessage *message, struct str body, uint64_t skip, struct arena *arena,
+                   struct error *error)
 {
     parsing = arena;
-    enum err err = read_object(message, body, skip, arg, arena, error);
+    enum err err = read_object(message, body, skip, arena, error);
     parsing = NULL;
     return err != EA_OK ? error_wrap(error, "body") : EA_OK;
 }
@@ -189,8 +189,8 @@ static enum err set_from_query(ProtobufCMessage *message, const ProtobufCFieldDe
     return message_set_int(message, field, number, error);
 }
 
-enum err body_read_query(ProtobufCMessage *message, struct str query, body_skip *skip, const void *arg,
-                         struct arena *arena, struct error *error)
+enum err body_read_query(ProtobufCMessage *message, struct str query, uint64_t skip, struct arena *arena,
+                         struct error *error)
 {
     struct str pair;
     while (query.n > 0 && str_split(&query, '&', &pair)) {
@@ -200,7 +200,7 @@ enum err body_read_query(ProtobufCMessage *message, struct str query, body_skip 
             continue;
         }
         const ProtobufCFieldDescriptor *field = message_field(message->descriptor, key);
-        if (field == NULL || skip(arg, field)) {
+        if (field == NULL || (skip >> (field - message->descriptor->fields) & 1) != 0) {
             continue;
         }
         enum err err = set_from_query(message, field, value.p != NULL ? value : STR(""), arena, error);

@@ -21,15 +21,13 @@
 /* Once, before threads start; may be called again. */
 void body_setup(void);
 
-/* Whether a field comes from the path, so that the body's or query's key of that name is ignored. */
-typedef bool body_skip(const void *arg, const ProtobufCFieldDescriptor *field);
-
-/* Sets the fields of `message` that the JSON object `body` holds. */
-enum err body_read(ProtobufCMessage *message, struct str body, body_skip *skip, const void *arg,
-                   struct arena *arena, struct error *error) EA_MUST_CHECK;
+/* Sets the fields of `message` that the JSON object `body` holds. A key whose field has its bit (the place in
+ * the descriptor's `fields`) in `skip` is ignored: it comes from elsewhere. */
+enum err body_read(ProtobufCMessage *message, struct str body, uint64_t skip, struct arena *arena,
+                   struct error *error) EA_MUST_CHECK;
 
 /* The same from "page_size=10&page_token=a%20b"; numbers are decimal. Errors begin with "query: ". */
-enum err body_read_query(ProtobufCMessage *message, struct str query, body_skip *skip, const void *arg,
-                         struct arena *arena, struct error *error) EA_MUST_CHECK;
+enum err body_read_query(ProtobufCMessage *message, struct str query, uint64_t skip, struct arena *arena,
+                         struct error *error) EA_MUST_CHECK;
 
 #endif

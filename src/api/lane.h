@@ -7,9 +7,9 @@
 #include "api/api.h"
 #include "api/rate.h"
 #include "http/grpc.h"
-#include "http/router.h"
 
 struct health_watch;
+struct rest;
 
 struct api_lane {
     struct api *api;
@@ -27,8 +27,8 @@ struct api_lane {
 
 struct api {
     struct api_options options; /* `loops` is the api's own */
-    struct router *router;      /* REST; immutable */
-    struct router *admin;       /* the admin handler's; immutable */
+    struct rest *rest;          /* immutable */
+    struct rest *admin;         /* the admin handler's; immutable */
     atomic_bool draining;
     atomic_uint_fast64_t rate; /* calls a second for each lane; 0: no limit */
     struct api_lane lanes[];

@@ -35,13 +35,12 @@ const struct api_method api_methods[METHOD_COUNT] = {
 
 #define METHOD(...)
 #define PAGE(path_, admin_, handle_) {.path = (path_), .admin = (admin_), .handle = (handle_)},
-const struct api_page api_pages[] = {
+const struct api_page api_pages[API_PAGES] = {
 #include "api/methods.def"
 };
 #undef METHOD
 #undef STREAM
 #undef PAGE
-const size_t api_n_pages = ARRAY_LENGTH(api_pages);
 
 #define PAGE(...)
 #define METHOD(id_, service_, name_, ...)         \

@@ -23,6 +23,18 @@ enum method_id {
     METHOD_COUNT
 };
 
+/* How many pages there are. */
+enum {
+#define METHOD(...)
+#define STREAM(...)
+#define PAGE(...) +1
+    API_PAGES = 0
+#include "api/methods.def"
+#undef METHOD
+#undef STREAM
+#undef PAGE
+};
+
 /* What a caller must be; each includes those before it. */
 enum api_role { ROLE_ANYONE, ROLE_OBSERVER, ROLE_CANDIDATE, ROLE_ADMIN };
 
@@ -49,8 +61,7 @@ struct api_page {
 };
 
 extern const struct api_method api_methods[METHOD_COUNT];
-extern const struct api_page api_pages[];
-extern const size_t api_n_pages;
+extern const struct api_page api_pages[API_PAGES];
 
 /* What gRPC serves; `id` of a unary method is its method_id. */
 extern const struct grpc_method *const api_grpc_methods[];

@@ -7,34 +7,99 @@
 #include "api/jwriter.h"
 #include "api/message.h"
 #include "api/services.h"
+#include "base/mem.h"
+#include "http/router.h"
 
 /* Most answers are smaller; longer ones move to the arena. */
 #define ANSWER_BYTES 512
 
-/*
- * A route's number tells what it is: a method by its path, by its short path, or a page.
- */
-enum { ROUTE_PATH = 0, ROUTE_SHORT_PATH = METHOD_COUNT, ROUTE_PAGE = 2 * METHOD_COUNT };
+/* What a path leads to: a method, or a page. */
+struct rest_route {
+    const struct api_method *method; /* NULL: a page */
+    const struct api_page *page;
+    /* The request's field that each parameter of the path sets. */
+    const ProtobufCFieldDescriptor *params[ROUTE_PARAMS_MAX];
+    uint64_t from_path; /* fields that neither body nor query can set: a bit for each */
+};
 
-struct router *rest_router_new(bool admin, bool metrics)
+struct rest {
+    struct router *router;
+    size_t n_routes;
+    struct rest_route routes[2 * METHOD_COUNT + API_PAGES];
+};
+
+/* Takes the name of the next "{parameter}" from the front of *pattern. False: no more. */
+static bool next_param(const char **pattern, struct str *name)
 {
-    struct router *router = router_new();
+    const char *open = strchr(*pattern, '{');
+    if (open == NULL) {
+        return false;
+    }
+    const char *shut = strchr(open, '}');
+    assert(shut != NULL);
+    *name = str_from(open + 1, (size_t)(shut - open) - 1);
+    *pattern = shut + 1;
+    return true;
+}
+
+/* The fields that a pattern's parameters name; their bits. */
+static uint64_t fields_of(const char *pattern, const ProtobufCMessageDescriptor *type,
+                          const ProtobufCFieldDescriptor *fields[ROUTE_PARAMS_MAX])
+{
+    uint64_t bits = 0;
+    struct str name = {NULL, 0};
+    for (size_t i = 0; next_param(&pattern, &name); i++) {
+        assert(i < ROUTE_PARAMS_MAX);
+        fields[i] = message_field(type, name);
+        assert(fields[i] != NULL);
+        bits |= UINT64_C(1) << (fields[i] - type->fields);
+    }
+    return bits;
+}
+
+static struct rest_route *add_route(struct rest *rest, enum http_method verb, const char *pattern)
+{
+    assert(rest->n_routes < ARRAY_LENGTH(rest->routes));
+    router_add(rest->router, verb, pattern, (int)rest->n_routes);
+    return &rest->routes[rest->n_routes++];
+}
+
+static void add_method(struct rest *rest, const struct api_method *method)
+{
+    struct rest_route *route = add_route(rest, method->verb, method->path);
+    route->method = method;
+    route->from_path = fields_of(method->path, method->request, route->params);
+    if (method->short_path != NULL) {
+        struct rest_route *brief = add_route(rest, method->verb, method->short_path);
+        brief->method = method;
+        fields_of(method->short_path, method->request, brief->params);
+        /* The kind comes from the path even where the path leaves it out: it is `default` then. */
+        brief->from_path = route->from_path;
+    }
+}
+
+struct rest *rest_new(bool admin, bool metrics)
+{
+    struct rest *rest = mem_zalloc(sizeof *rest);
+    rest->router = router_new();
     for (size_t i = 0; i < METHOD_COUNT && !admin; i++) {
-        const struct api_method *method = &api_methods[i];
-        if (method->path != NULL) {
-            router_add(router, method->verb, method->path, ROUTE_PATH + (int)i);
-        }
-        if (method->short_path != NULL) {
-            router_add(router, method->verb, method->short_path, ROUTE_SHORT_PATH + (int)i);
+        if (api_methods[i].path != NULL) {
+            add_method(rest, &api_methods[i]);
         }
     }
-    for (size_t i = 0; i < api_n_pages; i++) {
-        bool here = api_pages[i].handle == page_metrics ? metrics : !admin || api_pages[i].admin;
-        if (here) {
-            router_add(router, HTTP_GET, api_pages[i].path, ROUTE_PAGE + (int)i);
+    for (size_t i = 0; i < API_PAGES; i++) {
+        const struct api_page *page = &api_pages[i];
+        if (page->handle == page_metrics ? metrics : !admin || page->admin) {
+            add_route(rest, HTTP_GET, page->path)->page = page;
         }
     }
-    return router;
+    return rest;
+}
+
+void rest_free(struct rest *rest)
+{
+    router_free(rest->router);
+    mem_free(rest);
 }
 
 /* --- answers ------------------------------------------------------------------------------------------- */
@@ -93,44 +158,11 @@ static void lost(struct exchange *ex)
 
 /* --- requests ------------------------------------------------------------------------------------------ */
 
-/* A parameter of a pattern: takes "{kind}" from the front of *pattern. False: no more. */
-static bool next_param(const char **pattern, struct str *name)
+static enum err read_path(ProtobufCMessage *request, const struct rest_route *route,
+                          const struct route_match *match, struct arena *arena, struct error *error)
 {
-    const char *open = strchr(*pattern, '{');
-    if (open == NULL) {
-        return false;
-    }
-    const char *shut = strchr(open, '}');
-    assert(shut != NULL);
-    *name = str_from(open + 1, (size_t)(shut - open) - 1);
-    *pattern = shut + 1;
-    return true;
-}
-
-/* Whether the field comes from the path. `kind` does even where the path leaves it out: its place is there.
- */
-static bool in_path(const void *arg, const ProtobufCFieldDescriptor *field)
-{
-    const struct api_method *method = arg;
-    const char *pattern = method->path;
-    struct str name;
-    while (next_param(&pattern, &name)) {
-        if (str_eq(name, str_of(field->name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum err read_path(ProtobufCMessage *request, const char *pattern, const struct route_match *match,
-                          struct arena *arena, struct error *error)
-{
-    struct str name;
-    for (size_t i = 0; next_param(&pattern, &name); i++) {
-        assert(i < match->n_params);
-        const ProtobufCFieldDescriptor *field = message_field(request->descriptor, name);
-        assert(field != NULL);
-        enum err err = message_set_text(request, field, match->params[i], arena, error);
+    for (size_t i = 0; i < match->n_params; i++) {
+        enum err err = message_set_text(request, route->params[i], match->params[i], arena, error);
         if (err != EA_OK) {
             return err;
         }
@@ -138,30 +170,30 @@ static enum err read_path(ProtobufCMessage *request, const char *pattern, const 
     return EA_OK;
 }
 
-static enum err read_request(struct call *call, const char *pattern, const struct route_match *match,
-                             struct error *error)
+static enum err read_request(struct call *call, const struct rest_route *route,
+                             const struct route_match *match, struct error *error)
 {
-    const struct api_method *method = call->method;
     const struct exchange *ex = call->ex;
-    ProtobufCMessage *request = message_new(method->request, call->arena);
+    ProtobufCMessage *request = message_new(call->method->request, call->arena);
     call->request = request;
-    enum err err = read_path(request, pattern, match, call->arena, error);
+    enum err err = read_path(request, route, match, call->arena, error);
     if (err != EA_OK) {
         return err;
     }
-    return method->verb == HTTP_GET ? body_read_query(request, ex->query, in_path, method, call->arena, error)
-                                    : body_read(request, ex->body, in_path, method, call->arena, error);
+    return call->method->verb == HTTP_GET
+               ? body_read_query(request, ex->query, route->from_path, call->arena, error)
+               : body_read(request, ex->body, route->from_path, call->arena, error);
 }
 
-static void run_method(const struct api_method *method, const char *pattern, const struct route_match *match,
-                       struct exchange *ex, struct api_lane *lane)
+static void run_method(const struct rest_route *route, const struct route_match *match, struct exchange *ex,
+                       struct api_lane *lane)
 {
-    struct call *call = call_new(lane, method, ex);
+    struct call *call = call_new(lane, route->method, ex);
     call->send = send_answer;
     ex->user = call;
     ex->on_gone = lost;
     struct error error = ERROR_NONE;
-    enum err err = read_request(call, pattern, match, &error);
+    enum err err = read_request(call, route, match, &error);
     if (err != EA_OK) {
         call_fail(call, err, str_of(error.text));
         return;
@@ -169,20 +201,25 @@ static void run_method(const struct api_method *method, const char *pattern, con
     call_run(call); /* all that it needs is in the arena now */
 }
 
-static void run_page(const struct api_page *page, struct exchange *ex, struct api_lane *lane)
+static void run_route(const struct rest_route *route, const struct route_match *match, struct exchange *ex,
+                      struct api_lane *lane)
 {
-    page->handle(ex, lane);
+    if (route->method != NULL) {
+        run_method(route, match, ex, lane);
+    } else {
+        route->page->handle(ex, lane);
+    }
 }
 
-void rest_request(const struct router *router, struct exchange *ex, struct api_lane *lane)
+void rest_request(const struct rest *rest, struct exchange *ex, struct api_lane *lane)
 {
-    struct route_match match = {.route = -1};
-    struct error error = ERROR_NONE;
     if (ex->method == HTTP_OPTIONS && str_eq(ex->path, STR("*"))) {
         answer_allow(ex, 204, STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         return;
     }
-    enum err err = router_match(router, ex->method, ex->path, &ex->arena, &match, &error);
+    struct route_match match = {.route = -1};
+    struct error error = ERROR_NONE;
+    enum err err = router_match(rest->router, ex->method, ex->path, &ex->arena, &match, &error);
     if (ex->method == HTTP_OPTIONS && match.allow != NULL) {
         answer_allow(ex, 204, str_of(match.allow));
     } else if (err == EA_BAD_METHOD) {
@@ -191,13 +228,7 @@ void rest_request(const struct router *router, struct exchange *ex, struct api_l
         rest_fail(ex, 404, STR("no such path"));
     } else if (err != EA_OK) {
         rest_fail(ex, err_http(err), str_of(error.text));
-    } else if (match.route >= ROUTE_PAGE) {
-        run_page(&api_pages[match.route - ROUTE_PAGE], ex, lane);
-    } else if (match.route >= ROUTE_SHORT_PATH) {
-        const struct api_method *method = &api_methods[match.route - ROUTE_SHORT_PATH];
-        run_method(method, method->short_path, &match, ex, lane);
     } else {
-        const struct api_method *method = &api_methods[match.route];
-        run_method(method, method->path, &match, ex, lane);
+        run_route(&rest->routes[match.route], &match, ex, lane);
     }
 }

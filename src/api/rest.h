@@ -11,10 +11,11 @@
 
 /* The routes of methods.def: all of them, or those of the admin port; with or without the metrics page.
  * Immutable; shared by loops. */
-struct router *rest_router_new(bool admin, bool metrics);
+struct rest *rest_new(bool admin, bool metrics);
+void rest_free(struct rest *rest);
 
 /* Answers a request that has come in whole, now or later. */
-void rest_request(const struct router *router, struct exchange *ex, struct api_lane *lane);
+void rest_request(const struct rest *rest, struct exchange *ex, struct api_lane *lane);
 
 /* {"message": ...} */
 void rest_fail(struct exchange *ex, int status, struct str message);

@@ -113,7 +113,7 @@ static bool routed(const char *path, const char *verb)
             return true;
         }
     }
-    for (size_t i = 0; i < api_n_pages; i++) {
+    for (size_t i = 0; i < API_PAGES; i++) {
         if (strcmp(verb, "get") == 0 && strcmp(api_pages[i].path, path) == 0) {
             return true;
         }
@@ -135,7 +135,7 @@ static void every_route_is_described(void **state)
             described(&document, paths, method->short_path, method->verb);
         }
     }
-    for (size_t i = 0; i < api_n_pages; i++) {
+    for (size_t i = 0; i < API_PAGES; i++) {
         described(&document, paths, api_pages[i].path, HTTP_GET);
     }
     yaml_document_delete(&document);
