@@ -1,6 +1,7 @@
 #include "store/embedded/database.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,6 +103,15 @@ void database_renamed(struct database *db, const char *path)
     (void)snprintf(db->path, sizeof db->path, "%s", path);
 }
 
+/* Opens what was closed after a failure. LMDB would make a new, empty file if ours is gone. */
+static int reopen_env(struct database *db)
+{
+    if (db->env != NULL) {
+        return 0;
+    }
+    return access(db->path, F_OK) == 0 ? open_env(db) : errno;
+}
+
 /* One try. Returns 0, MDB_MAP_FULL when a larger map can cure it, or what failed. */
 static int write_once(struct database *db, enum err (*fill)(struct database_txn *txn, void *arg), void *arg)
 {
@@ -127,7 +137,7 @@ static void close_env(struct database *db)
 enum err database_write(struct database *db, enum err (*fill)(struct database_txn *txn, void *arg), void *arg,
                         struct error *error)
 {
-    int code = db->env == NULL ? open_env(db) : 0;
+    int code = reopen_env(db);
     if (code == 0) {
         code = write_once(db, fill, arg);
     }
@@ -179,7 +189,7 @@ enum err database_delete(struct database_txn *txn, struct str key)
 
 enum err database_sync(struct database *db, struct error *error)
 {
-    int code = db->env == NULL ? open_env(db) : 0;
+    int code = reopen_env(db);
     if (code == 0) {
         code = mdb_env_sync(db->env, 1);
     }

@@ -189,9 +189,12 @@ static bool may_have_lost(const struct database_header *old, const char boot_id[
     return !same_boot && !old->clean && !old->power;
 }
 
-uint64_t startup_ceiling(uint64_t token)
+uint64_t startup_ceiling(uint64_t token, struct wall now)
 {
     assert(token < HLC_LIMIT);
+    if (now.us > 0 && (uint64_t)now.us < HLC_LIMIT && (uint64_t)now.us > token) {
+        token = (uint64_t)now.us; /* about where the next one will be */
+    }
     return token < HLC_LIMIT - 1 - CEILING_STEP_US ? token + CEILING_STEP_US : HLC_LIMIT - 1;
 }
 
@@ -199,11 +202,7 @@ static void judge_past(struct startup *s, const struct startup_options *options,
 {
     struct wall wall = clock_wall(options->clock);
     s->first_token = load->found ? load->old.ceiling : 0;
-    uint64_t from = s->first_token;
-    if (wall.us > 0 && (uint64_t)wall.us < HLC_LIMIT && (uint64_t)wall.us > from) {
-        from = (uint64_t)wall.us;
-    }
-    s->header.ceiling = startup_ceiling(from); /* S4 */
+    s->header.ceiling = startup_ceiling(s->first_token, wall); /* S4 */
     s->header.power = options->sync_power;
     s->header.longest_ms = load->longest_ms;
     read_boot_id(options->boot_id_file, s->boot_id);
@@ -252,7 +251,7 @@ enum err startup_run(struct startup *out, const struct startup_options *options,
 {
     char made[sizeof out->path + 16];
     enum err err;
-    *out = (struct startup){.lock_fd = -1};
+    *out = (struct startup){.lock_fd = -1, .clock = options->clock};
     int n = snprintf(out->path, sizeof out->path, "%s/leases.mdb", options->directory);
     if (n < 0 || (size_t)n >= sizeof out->path) {
         return error_set(error, EA_CONFIG, "embedded.path is too long");

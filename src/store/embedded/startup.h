@@ -15,8 +15,11 @@
 #include "store/embedded/database.h"
 #include "store/embedded/record.h"
 
-/* Tokens are written ahead in steps of a minute of the clock they come from. */
-#define CEILING_STEP_US UINT64_C(60000000)
+/*
+ * How far ahead of the tokens the ceiling is written: ten minutes of the clock they come from. The writer
+ * raises it when half of that is used up, so that no answer waits for it; a restart skips at most that much.
+ */
+#define CEILING_STEP_US UINT64_C(600000000)
 
 struct startup_options {
     const char *directory;
@@ -27,6 +30,7 @@ struct startup_options {
 
 struct startup {
     int lock_fd;
+    const struct clock *clock;
     struct database *db;
     struct database_header header; /* as it stands in the new file; its boot id is zeros in quarantine, so
                                       that a restart meanwhile begins the quarantine anew */
@@ -47,7 +51,7 @@ enum err startup_restore(struct startup *startup, void (*visit)(void *arg, const
 /* Closes what startup_run() opened. */
 void startup_fini(struct startup *startup);
 
-/* The ceiling to write when tokens up to `token` are needed. */
-uint64_t startup_ceiling(uint64_t token);
+/* The ceiling to write when tokens up to `token` have been given out and the time is `now`. */
+uint64_t startup_ceiling(uint64_t token, struct wall now);
 
 #endif

@@ -12,6 +12,9 @@
 /* What a process-mode file may lack after a power cut, when nothing else syncs it. */
 #define SYNC_AFTER_NS UINT64_C(2000000000)
 
+/* How often an idle writer looks whether the ceiling is still far enough ahead. */
+#define LOOK_AFTER_NS UINT64_C(60000000000)
+
 /* A batch that grew beyond this gives its memory back. */
 #define BATCH_KEEP_BYTES ((size_t)1024 * 1024)
 
@@ -129,6 +132,7 @@ void batch_each_begun(const struct batch *batch, void (*visit)(void *arg, const 
 
 struct writer {
     struct database *db;
+    const struct clock *clock;
     struct database_header header; /* as it stands in the file */
     char boot_id[BOOT_ID_BYTES];
     bool power;
@@ -202,7 +206,7 @@ static struct transaction transaction_of(struct writer *writer, const struct bat
         }
     }
     if (writer->max_token > t.header.ceiling) {
-        t.header.ceiling = startup_ceiling(writer->max_token);
+        t.header.ceiling = startup_ceiling(writer->max_token, clock_wall(writer->clock));
         t.with_header = true;
     }
     return t;
@@ -227,8 +231,9 @@ static void catch_up(struct writer *writer)
     struct transaction t = {.header = writer->header};
     struct error error = ERROR_NONE;
     enum err err = EA_OK;
-    if (writer->max_token + CEILING_STEP_US / 2 > t.header.ceiling && t.header.ceiling < HLC_LIMIT - 1) {
-        t.header.ceiling = startup_ceiling(writer->max_token);
+    uint64_t next = startup_ceiling(writer->max_token, clock_wall(writer->clock));
+    if (next > t.header.ceiling && next - t.header.ceiling > CEILING_STEP_US / 2) {
+        t.header.ceiling = next;
         t.with_header = true;
         err = commit(writer, &t, &error);
     } else if (writer->dirty) {
@@ -257,11 +262,8 @@ static bool take_work(struct writer *writer, struct batch **batches, bool *settl
     uv_mutex_lock(&writer->lock);
     int timed_out = 0;
     while (writer->first == NULL && !writer->settling && !writer->stopping && timed_out == 0) {
-        if (writer->dirty) {
-            timed_out = uv_cond_timedwait(&writer->wake, &writer->lock, SYNC_AFTER_NS);
-        } else {
-            uv_cond_wait(&writer->wake, &writer->lock);
-        }
+        timed_out =
+            uv_cond_timedwait(&writer->wake, &writer->lock, writer->dirty ? SYNC_AFTER_NS : LOOK_AFTER_NS);
     }
     *batches = writer->first;
     *settling = writer->settling;
@@ -287,7 +289,7 @@ static void run(void *arg)
             write_batches(writer, batches);
         }
         uint64_t now_ns = uv_hrtime();
-        if (writer->dirty && now_ns - synced_ns >= SYNC_AFTER_NS) {
+        if (now_ns - synced_ns >= SYNC_AFTER_NS) {
             catch_up(writer);
             synced_ns = now_ns;
         }
@@ -324,6 +326,7 @@ enum err writer_start(struct writer **out, struct startup *startup, struct error
         goto out_lock;
     }
     writer->db = startup->db;
+    writer->clock = startup->clock;
     failed = uv_thread_create(&writer->thread, run, writer);
     if (failed != 0) {
         goto out_cond;
