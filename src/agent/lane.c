@@ -1,7 +1,7 @@
 #include "agent/parts.h"
 
 #include <assert.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/flight.h"

@@ -52,6 +52,7 @@ class Agent:
             "GRPC_PORT": self.grpc_port,
             "HTTP_PORT": self.http_port,
             "THREADS": 1,
+            "DRIVER": os.environ.get("EA_TEST_DRIVER", "embedded"),
             "EMBEDDED_PATH": self.directory / "db",
             **settings,
         }
