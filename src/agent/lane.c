@@ -57,6 +57,8 @@ static enum err listen_on(struct lane *lane, int *port, bool is_admin, struct er
     struct listener_options options = {
         .address = str_of(lane->agent->config->bind),
         .port = (uint16_t)*port,
+        /* The first loop proves that the address is free; the others join it there. */
+        .sibling = lane->index > 0 ? lane->agent->lanes[0].listeners[lane->n_listeners] : NULL,
         /* Whoever looks after the agent gets through when clients have used up its connections. */
         .admit = is_admin ? NULL : admit,
         .on_accept = is_admin ? accept_admin : accept_client,

@@ -1,7 +1,7 @@
 /*
  * election-agent: reads its configuration, assembles the agent, runs it.
  *
- * Exit codes: 0 ended as asked; 65 damaged database; 74 input or output (ports, files); 75 database in use;
+ * Exit codes: 0 ended as asked; 65 damaged database; 74 input or output; 75 port or database in use;
  * 78 wrong configuration.
  */
 #include <stdio.h>

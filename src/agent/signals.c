@@ -15,11 +15,14 @@ static void tell(void)
     flight_dump(&text);
     struct str rest = buf_str(&text);
     struct str line;
+    unsigned records = 0;
     while (str_split(&rest, '\n', &line)) {
         if (line.n > 0) {
             log_info("flight", "record", LOG_STR("what", line));
+            records++;
         }
     }
+    log_info("flight", "that was all", LOG_UINT("records", records));
     buf_fini(&text);
 }
 

@@ -65,7 +65,7 @@ def bystander(agent):
     (b"POST /election/e HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"501"),
     (b"POST /election/e HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"400"),
     (b"POST /election/e HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", b"4"),
-    (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", b"4"),
+    (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", b"501"),
     (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"414"),
     (b"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 17000 + b"\r\n\r\n", b"431"),
     (b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 150 + b"\r\n", b"431"),
@@ -139,6 +139,13 @@ def test_a_client_that_never_reads_is_cut_off_and_costs_little(bystander):
         assert bystander.memory() - before < 8e6 * SLOW
 
 
+def ends_within(seconds, send):
+    """The server closes: what is sent after that fails. It may read on for a moment, so that its last words arrive."""
+    end = time.monotonic() + seconds * SLOW
+    while send():
+        assert time.monotonic() < end, "it is taken without end"
+
+
 def flood(agent, piece, times=3000, after=b""):
     """Sends a frame over and over; returns the code of the GOAWAY that ended it."""
     connection = h2.Connection(agent.grpc_port, timeout=20 * SLOW)
@@ -172,11 +179,8 @@ def test_rapid_reset_ends_the_connection(bystander):
 def test_an_endless_header_block_ends_the_connection(bystander):
     connection = h2.Connection(bystander.grpc_port, timeout=20 * SLOW)
     connection.send(h2.frame(h2.HEADERS, 0, 1, h2.request()))
-    sent = 0
     before = bystander.memory()
-    while sent < 50e6 and connection.send(h2.frame(h2.CONTINUATION, 0, 1, h2.literal(b"x-more", b"y" * 1000))):
-        sent += 1016
-    assert sent < 50e6, "continuation frames are taken without end"
+    ends_within(10, lambda: connection.send(h2.frame(h2.CONTINUATION, 0, 1, h2.literal(b"x-more", b"y" * 1000))))
     assert bystander.memory() - before < 8e6 * SLOW
     connection.close()
 
@@ -194,11 +198,7 @@ def test_a_header_bomb_is_refused(bystander):
 def test_empty_data_frames_without_end_are_cut_off(bystander):
     connection = h2.Connection(bystander.grpc_port, timeout=20 * SLOW)
     connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.request(b"/grpc.election_agent.v1.Election/Campaign", b"POST", h2.GRPC)))
-    for _ in range(200000):
-        if not connection.send(h2.frame(h2.DATA, 0, 1) * 50):
-            break
-    else:
-        pytest.fail("ten million empty frames were taken")
+    ends_within(10, lambda: connection.send(h2.frame(h2.DATA, 0, 1) * 50))
     connection.close()
 
 
@@ -213,18 +213,26 @@ def test_answers_that_nobody_reads_do_not_pile_up(bystander):
     connection.close()
 
 
+def reads_to_the_end(s):
+    data = b""
+    try:
+        while piece := s.recv(1000):
+            data += piece
+    except ConnectionResetError:
+        pass
+    return data
+
+
 def test_a_connection_that_never_says_anything_is_closed(bystander):
     for port in (bystander.grpc_port, bystander.http_port):
         with socket.create_connection(("127.0.0.1", port), 30 * SLOW) as s:
-            assert s.recv(1000) == b""
+            assert reads_to_the_end(s) == b""
 
 
 def test_a_preface_without_settings_is_closed(bystander):
     with socket.create_connection(("127.0.0.1", bystander.grpc_port), 60 * SLOW) as s:
         s.sendall(h2.PREFACE[:10])
-        data = b""
-        while piece := s.recv(1000):
-            data += piece
+        reads_to_the_end(s)
 
 
 def test_many_attackers_at_once(bystander):

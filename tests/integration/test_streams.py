@@ -122,5 +122,5 @@ def test_grpc_js_sees_the_same(agent):
     assert seen["resigned"]["value"] is True
     assert seen["none"]["code"] == code["NOT_FOUND"]
     assert seen["many"] == 200
-    assert seen["watch"] == {"first": "SERVING", "code": code["CANCELLED"]}
+    assert seen["watch"] == {"first": SERVING, "code": code["CANCELLED"]}
     assert "grpc.election_agent.v1.Election" in seen["services"]

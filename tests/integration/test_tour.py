@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -51,18 +52,21 @@ class Program:
     def __init__(self, *command, **env):
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                         env={**os.environ, **env}, cwd=ROOT)
-        os.set_blocking(self.process.stdout.fileno(), False)
         self.output = ""
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.output += line
 
     def says(self, words):
-        def look():
-            self.output += self.process.stdout.read() or ""
-            return words in self.output
-        wait_for(look, f"{words!r}", 30)
+        wait_for(lambda: words in self.output, f"{words!r}", 30)
 
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(20 * SLOW) == 0
+        self.reader.join()
 
 
 @pytest.mark.parametrize("command", [
@@ -86,7 +90,7 @@ def test_two_candidates_compete_and_the_second_takes_over_when_the_first_is_inte
     alice.interrupt()
     bob.says("I, bob, lead")
     bob.interrupt()
-    assert "resigned" in alice.process.stdout.read() + alice.output
+    assert "resigned" in alice.output
     assert agent.json("GET", "/election/tour")[0] == 404
 
 

@@ -69,7 +69,7 @@ class Agent:
         return f"http://127.0.0.1:{self.http_port}"
 
     def environment(self):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("EA_") or k.startswith("EA_TEST_")}
+        env = {k: v for k, v in os.environ.items() if not k.startswith("EA_")}
         env.update({f"EA_{k}": str(v) for k, v in self.settings.items() if v is not None})
         return env
 
