@@ -23,11 +23,11 @@ uint64_t agent_connections(struct agent *agent, uint64_t by[2][2])
 {
     uint64_t total = 0;
     memset(by, 0, sizeof(uint64_t[2][2]));
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        if (agent->lanes[i].server == NULL) {
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        if (agent->workers[i].server == NULL) {
             continue;
         }
-        const struct http_counts *counts = http_server_counts(agent->lanes[i].server);
+        const struct http_counts *counts = http_server_counts(agent->workers[i].server);
         for (int version = 0; version < 2; version++) {
             for (int tls = 0; tls < 2; tls++) {
                 uint64_t n = atomic_load_explicit(&counts->connections[version][tls], memory_order_relaxed);
@@ -110,7 +110,7 @@ static enum err open_store(struct agent *agent, struct loop **loops, struct erro
     struct store_options options = {
         .driver = config->driver,
         .lanes = loops,
-        .n_lanes = agent->n_lanes,
+        .n_lanes = agent->n_workers,
         .clock = &clock_system,
         .max_term_ms = config->lease_max_term_us / 1000,
         .on_event = on_event,
@@ -126,7 +126,7 @@ static struct metrics *make_metrics(const struct agent *agent)
 {
     const struct config *config = agent->config;
     return metrics_new(&(struct metrics_options){
-        .lanes = agent->n_lanes,
+        .lanes = agent->n_workers,
         .agent = str_of(config->name),
         .buckets = config->metric_request_duration_buckets.seconds,
         .n_buckets = config->metric_request_duration_buckets.n,
@@ -143,7 +143,7 @@ static struct api *make_api(struct agent *agent, struct loop **loops)
         .store = agent->store,
         .metrics = agent->metrics,
         .loops = loops,
-        .n_lanes = agent->n_lanes,
+        .n_lanes = agent->n_workers,
         .min_term_ms = config->lease_min_term_us / 1000,
         .max_term_ms = config->lease_max_term_us / 1000,
         .rate = config->limits_rate,
@@ -159,8 +159,8 @@ static enum err listen_all(struct agent *agent, struct error *error)
     int http = agent->config->http_port;
     int admin = agent->config->admin_port;
     enum err err = EA_OK;
-    for (unsigned i = 0; err == EA_OK && i < agent->n_lanes; i++) {
-        err = lane_listen(&agent->lanes[i], &grpc, &http, &admin, error);
+    for (unsigned i = 0; err == EA_OK && i < agent->n_workers; i++) {
+        err = worker_listen(&agent->workers[i], &grpc, &http, &admin, error);
     }
     if (err == EA_OK) {
         log_info("agent", "listening", LOG_TEXT("bind", agent->config->bind),
@@ -176,18 +176,18 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
     agent->config = options->config;
     agent->reload = options->reload;
     agent->reload_user = options->user;
-    agent->n_lanes = options->config->threads;
-    agent->lanes = mem_zalloc(agent->n_lanes * sizeof *agent->lanes);
+    agent->n_workers = options->config->threads;
+    agent->workers = mem_zalloc(agent->n_workers * sizeof *agent->workers);
     agent->connections_max = options->config->limits_connections;
-    struct loop **loops = mem_zalloc(agent->n_lanes * sizeof(struct loop *));
+    struct loop **loops = mem_zalloc(agent->n_workers * sizeof(struct loop *));
     *out = NULL;
 
     raise_descriptors(options->config->limits_connections);
     agent->metrics = make_metrics(agent);
     enum err err = EA_OK;
-    for (unsigned i = 0; err == EA_OK && i < agent->n_lanes; i++) {
-        err = lane_open(agent, &agent->lanes[i], i, error);
-        loops[i] = agent->lanes[i].loop;
+    for (unsigned i = 0; err == EA_OK && i < agent->n_workers; i++) {
+        err = worker_open(agent, &agent->workers[i], i, error);
+        loops[i] = agent->workers[i].loop;
     }
     if (err == EA_OK) {
         err = open_store(agent, loops, error);
@@ -210,24 +210,24 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
 
 void agent_free(struct agent *agent)
 {
-    if (agent->lanes[0].loop != NULL) {
+    if (agent->workers[0].loop != NULL) {
         signals_close(agent);
     }
     if (agent->store != NULL) {
         store_close(agent->store);
     }
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        lane_close_servers(&agent->lanes[i]);
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        worker_close_servers(&agent->workers[i]);
     }
     if (agent->api != NULL) {
         api_free(agent->api);
     }
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        lane_close_loop(&agent->lanes[i]);
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        worker_close_loop(&agent->workers[i]);
     }
     metrics_free(agent->metrics);
     config_free(agent->config);
-    mem_free(agent->lanes);
+    mem_free(agent->workers);
     mem_free(agent);
 }
 
@@ -237,20 +237,20 @@ void agent_free(struct agent *agent)
 
 void agent_run(struct agent *agent)
 {
-    for (unsigned i = 1; i < agent->n_lanes; i++) {
-        lane_start(&agent->lanes[i]);
+    for (unsigned i = 1; i < agent->n_workers; i++) {
+        worker_start(&agent->workers[i]);
     }
-    loop_run(agent->lanes[0].loop);
-    for (unsigned i = 1; i < agent->n_lanes; i++) {
-        lane_join(&agent->lanes[i]);
+    loop_run(agent->workers[0].loop);
+    for (unsigned i = 1; i < agent->n_workers; i++) {
+        worker_join(&agent->workers[i]);
     }
     log_info("agent", "stopped");
 }
 
 static void stop_loops(struct agent *agent)
 {
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        lane_stop(&agent->lanes[i]);
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        worker_stop(&agent->workers[i]);
     }
 }
 
@@ -259,19 +259,19 @@ static void drained(struct loop *loop, struct loop_message *message)
     stop_loops(CONTAINER_OF(message, struct agent, drained_message));
 }
 
-/* All loops run until the last connection of any is gone: an election of one lane may be asked for on
+/* All loops run until the last connection of any is gone: an election of one loop may be asked for on
  * another. */
-void agent_lane_drained(struct agent *agent)
+void agent_worker_drained(struct agent *agent)
 {
     if (atomic_fetch_sub(&agent->undrained, 1) == 1) {
         agent->drained_message.deliver = drained;
-        loop_post(agent->lanes[0].loop, &agent->drained_message);
+        loop_post(agent->workers[0].loop, &agent->drained_message);
     }
 }
 
 void agent_shutdown(struct agent *agent)
 {
-    struct mono now = loop_now(agent->lanes[0].loop);
+    struct mono now = loop_now(agent->workers[0].loop);
     if (agent->draining) {
         /* Asked twice: whoever waits for answers has waited long enough. A lease that was promised is durable
          * already. */
@@ -280,10 +280,10 @@ void agent_shutdown(struct agent *agent)
     }
     agent->draining = true;
     agent->drain_deadline = mono_add_us(now, agent->config->shutdown_timeout_us);
-    atomic_store(&agent->undrained, agent->n_lanes);
+    atomic_store(&agent->undrained, agent->n_workers);
     api_set_draining(agent->api);
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        lane_drain(&agent->lanes[i]);
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        worker_drain(&agent->workers[i]);
     }
 }
 
@@ -323,8 +323,8 @@ void agent_reload(struct agent *agent)
     api_set_rate(agent->api, agent->config->limits_rate);
     atomic_store_explicit(&agent->connections_max, agent->config->limits_connections, memory_order_relaxed);
     struct http_limits limits = agent_limits(agent->config);
-    for (unsigned i = 0; i < agent->n_lanes; i++) {
-        lane_take_limits(&agent->lanes[i], &limits);
+    for (unsigned i = 0; i < agent->n_workers; i++) {
+        worker_take_limits(&agent->workers[i], &limits);
     }
     log_info("config", "reloaded", LOG_UINT("changed", reload.taken),
              LOG_UINT("needing_restart", reload.restart));

@@ -1,4 +1,4 @@
-/* What agent.c, lane.c and signals.c share. Internal to agent/. */
+/* What agent.c, worker.c and signals.c share. Internal to agent/. */
 #ifndef EA_AGENT_PARTS_H
 #define EA_AGENT_PARTS_H
 
@@ -15,18 +15,18 @@
 #include "net/loop.h"
 #include "store/store.h"
 
-#define LANE_LISTENERS_MAX 3 /* gRPC, HTTP, admin */
+#define WORKER_LISTENERS_MAX 3 /* gRPC, HTTP, admin */
 
 /* One event loop and what it serves. Touched on its own thread once it runs. */
-struct lane {
+struct worker {
     struct agent *agent;
     unsigned index;
     struct loop *loop;
-    uv_thread_t thread; /* not for lane 0, which is the main thread */
+    uv_thread_t thread; /* not for worker 0, which is the main thread */
     bool threaded;
     struct http_server *server; /* clients */
     struct http_server *admin;  /* probes and metrics on a port of their own; NULL: none */
-    struct listener *listeners[LANE_LISTENERS_MAX];
+    struct listener *listeners[WORKER_LISTENERS_MAX];
     size_t n_listeners;
     struct loop_late late;
     struct loop_message drain_message;
@@ -47,42 +47,43 @@ struct agent {
     struct metrics *metrics;
     struct store *store;
     struct api *api;
-    struct lane *lanes;
-    unsigned n_lanes;
+    struct worker *workers;
+    unsigned n_workers;
     _Atomic uint32_t connections_max; /* limits.connections; changes on reload */
     struct agent_signal signals[AGENT_SIGNALS];
     unsigned open_signals;
     bool draining; /* loop 0 */
     struct mono drain_deadline;
-    _Atomic unsigned undrained; /* lanes */
+    _Atomic unsigned undrained; /* workers */
     struct loop_message drained_message;
 };
 
 struct http_limits agent_limits(const struct config *config);
 
-/* Connections that all lanes have now. Any thread. */
+/* Connections that all workers have now. Any thread. */
 uint64_t agent_connections(struct agent *agent, uint64_t by[2][2]);
 
-/* --- lane.c --- */
+/* --- worker.c --- */
 
-enum err lane_open(struct agent *agent, struct lane *lane, unsigned index, struct error *error) EA_MUST_CHECK;
-/* After the API is there: servers and listeners. *grpc_port and *http_port: 0 lets the kernel choose for the
- * first lane; the others get the same. */
-enum err lane_listen(struct lane *lane, int *grpc_port, int *http_port, int *admin_port,
+enum err worker_open(struct agent *agent, struct worker *worker, unsigned index,
                      struct error *error) EA_MUST_CHECK;
-void lane_start(struct lane *lane); /* its thread */
-void lane_stop(struct lane *lane);  /* any thread */
-void lane_join(struct lane *lane);
-/* The lane's loop takes no connections any more and ends those it has; then calls agent_lane_drained(). Any
+/* After the API is there: servers and listeners. *grpc_port and *http_port: 0 lets the kernel choose for the
+ * first worker; the others get the same. */
+enum err worker_listen(struct worker *worker, int *grpc_port, int *http_port, int *admin_port,
+                       struct error *error) EA_MUST_CHECK;
+void worker_start(struct worker *worker); /* its thread */
+void worker_stop(struct worker *worker);  /* any thread */
+void worker_join(struct worker *worker);
+/* The loop takes no connections any more and ends those it has; then calls agent_worker_drained(). Any
  * thread. */
-void lane_drain(struct lane *lane);
-void lane_take_limits(struct lane *lane, const struct http_limits *limits); /* any thread */
+void worker_drain(struct worker *worker);
+void worker_take_limits(struct worker *worker, const struct http_limits *limits); /* any thread */
 /* Connections, then the loop, in two steps since the API stands between them. */
-void lane_close_servers(struct lane *lane);
-void lane_close_loop(struct lane *lane);
+void worker_close_servers(struct worker *worker);
+void worker_close_loop(struct worker *worker);
 
-/* A lane has no connection any more. On the lane's thread. */
-void agent_lane_drained(struct agent *agent);
+/* A worker has no connection any more. On its thread. */
+void agent_worker_drained(struct agent *agent);
 
 /* --- signals.c --- */
 

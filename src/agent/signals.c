@@ -49,7 +49,7 @@ enum err signals_open(struct agent *agent, struct error *error)
     for (unsigned i = 0; i < AGENT_SIGNALS; i++) {
         struct agent_signal *s = &agent->signals[i];
         s->agent = agent;
-        int rc = uv_signal_init(loop_uv(agent->lanes[0].loop), &s->handle);
+        int rc = uv_signal_init(loop_uv(agent->workers[0].loop), &s->handle);
         if (rc != 0) {
             return error_set(error, EA_IO, "cannot watch signals: %s", uv_strerror(rc));
         }
