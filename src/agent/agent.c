@@ -104,12 +104,12 @@ static void raise_descriptors(uint32_t connections)
     }
 }
 
-static enum err open_store(struct agent *agent, struct loop **loops, struct error *error)
+static enum err open_store(struct agent *agent, struct error *error)
 {
     const struct config *config = agent->config;
     struct store_options options = {
         .driver = config->driver,
-        .lanes = loops,
+        .lanes = agent->loops,
         .n_lanes = agent->n_workers,
         .clock = &clock_system,
         .max_term_ms = config->lease_max_term_us / 1000,
@@ -136,13 +136,13 @@ static struct metrics *make_metrics(const struct agent *agent)
     });
 }
 
-static struct api *make_api(struct agent *agent, struct loop **loops)
+static struct api *make_api(struct agent *agent)
 {
     const struct config *config = agent->config;
     return api_new(&(struct api_options){
         .store = agent->store,
         .metrics = agent->metrics,
-        .loops = loops,
+        .loops = agent->loops,
         .n_lanes = agent->n_workers,
         .min_term_ms = config->lease_min_term_us / 1000,
         .max_term_ms = config->lease_max_term_us / 1000,
@@ -179,7 +179,7 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
     agent->n_workers = options->config->threads;
     agent->workers = mem_zalloc(agent->n_workers * sizeof *agent->workers);
     agent->connections_max = options->config->limits_connections;
-    struct loop **loops = mem_zalloc(agent->n_workers * sizeof(struct loop *));
+    agent->loops = mem_zalloc(agent->n_workers * sizeof(struct loop *));
     *out = NULL;
 
     raise_descriptors(options->config->limits_connections);
@@ -187,19 +187,18 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
     enum err err = EA_OK;
     for (unsigned i = 0; err == EA_OK && i < agent->n_workers; i++) {
         err = worker_open(agent, &agent->workers[i], i, error);
-        loops[i] = agent->workers[i].loop;
+        agent->loops[i] = agent->workers[i].loop;
     }
     if (err == EA_OK) {
-        err = open_store(agent, loops, error);
+        err = open_store(agent, error);
     }
     if (err == EA_OK) {
-        agent->api = make_api(agent, loops);
+        agent->api = make_api(agent);
         err = signals_open(agent, error);
     }
     if (err == EA_OK) {
         err = listen_all(agent, error);
     }
-    mem_free(loops);
     if (err != EA_OK) {
         agent_free(agent);
         return err;
@@ -227,6 +226,7 @@ void agent_free(struct agent *agent)
     }
     metrics_free(agent->metrics);
     config_free(agent->config);
+    mem_free(agent->loops);
     mem_free(agent->workers);
     mem_free(agent);
 }

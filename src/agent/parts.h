@@ -48,6 +48,7 @@ struct agent {
     struct store *store;
     struct api *api;
     struct worker *workers;
+    struct loop **loops; /* the workers', as the store and the API know them */
     unsigned n_workers;
     _Atomic uint32_t connections_max; /* limits.connections; changes on reload */
     struct agent_signal signals[AGENT_SIGNALS];

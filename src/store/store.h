@@ -32,8 +32,9 @@ struct store_status {
 };
 
 struct store_options {
-    const char *driver;  /* a row of stores.def */
-    struct loop **lanes; /* the loops; NULL for stores that need none (memory) */
+    const char *driver; /* a row of stores.def */
+    struct loop *
+        *lanes; /* the loops, an array that outlives the store; NULL for stores that need none (memory) */
     unsigned n_lanes;
     const struct clock *clock;
     uint64_t seed;       /* 0: from the kernel */
