@@ -84,7 +84,7 @@ struct api *api_new(const struct api_options *options)
     body_setup();
     struct api *api = mem_zalloc(sizeof *api + options->n_lanes * sizeof api->lanes[0]);
     api->options = *options;
-    api->options.loops = mem_dup(options->loops, options->n_lanes * sizeof options->loops[0]);
+    api->options.loops = mem_dup(options->loops, options->n_lanes * sizeof(void *));
     if (api->options.operation_timeout_ms == 0) {
         api->options.operation_timeout_ms = API_OPERATION_TIMEOUT_MS;
     }

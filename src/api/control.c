@@ -8,7 +8,7 @@ void control_get_status(struct call *call)
     store_status(call->lane->store, &store);
     PB(AgentStatus) status = GRPC__ELECTION_AGENT__V1__AGENT_STATUS__INIT;
     /* protobuf-c does not write to what it packs. */
-    status.state = (char *)(uintptr_t)(store.state == STORE_UP ? "active" : "unavailable");
-    status.mode = (char *)(uintptr_t) "normal";
+    status.state = (char *)(store.state == STORE_UP ? "active" : "unavailable");
+    status.mode = (char *)"normal";
     call_answer(call, &status.base);
 }

@@ -9,7 +9,7 @@
 #define PRIORITY_MAX          1000000
 #define RETRIES_MAX           10
 #define RETRY_INTERVAL_MAX_MS 1000
-#define WAIT_MAX_MS           (60 * 60 * 1000)
+#define WAIT_MAX_MS           INT64_C(3600000)
 #define PAGE_SIZE_DEFAULT     100
 #define PAGE_SIZE_MAX         1000
 

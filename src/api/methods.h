@@ -39,16 +39,16 @@ enum {
 enum api_role { ROLE_ANYONE, ROLE_OBSERVER, ROLE_CANDIDATE, ROLE_ADMIN };
 
 struct api_method {
-    enum method_id id;
     struct str service;
     struct str name;
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *response;
-    enum http_method verb;  /* HTTP_OTHER: no REST */
     const char *path;       /* NULL: no REST */
     const char *short_path; /* NULL: none */
     void (*answer)(struct jwriter *json, const ProtobufCMessage *response);
     void (*handle)(struct call *call);
+    enum method_id id;
+    enum http_method verb; /* HTTP_OTHER: no REST */
     enum metrics_action action;
     enum api_role role;
     bool retry;

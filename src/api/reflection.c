@@ -59,7 +59,7 @@ static void answer_error(reflection_response *response, struct arena *arena, enu
     REFLECTION(ErrorResponse) *error = arena_alloc(arena, sizeof *error);
     grpc__reflection__v1__error_response__init(error);
     error->error_code = (int32_t)code;
-    error->error_message = (char *)(uintptr_t)text; /* protobuf-c does not write to what it packs */
+    error->error_message = (char *)text; /* protobuf-c does not write to what it packs */
     response->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE;
     response->error_response = error;
@@ -75,8 +75,7 @@ static void answer_file(reflection_response *response, struct arena *arena, cons
     grpc__reflection__v1__file_descriptor_response__init(answer);
     answer->n_file_descriptor_proto = 1;
     answer->file_descriptor_proto = arena_alloc(arena, sizeof *answer->file_descriptor_proto);
-    answer->file_descriptor_proto[0] =
-        (ProtobufCBinaryData){.len = file->n, .data = (uint8_t *)(uintptr_t)file->bytes};
+    answer->file_descriptor_proto[0] = (ProtobufCBinaryData){.len = file->n, .data = (uint8_t *)file->bytes};
     response->message_response_case =
         GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_FILE_DESCRIPTOR_RESPONSE;
     response->file_descriptor_response = answer;
@@ -104,14 +103,14 @@ static void answer_services(reflection_response *response, struct arena *arena)
 {
     REFLECTION(ListServiceResponse) *answer = arena_alloc(arena, sizeof *answer);
     grpc__reflection__v1__list_service_response__init(answer);
-    answer->service = arena_alloc(arena, SERVICES_MAX * sizeof *answer->service);
+    answer->service = arena_alloc(arena, SERVICES_MAX * sizeof(void *));
     for (size_t i = 0; i < embedded_n_files; i++) {
         for (size_t j = 0; j < embedded_files[i].n_symbols; j++) {
             const struct embedded_symbol *symbol = &embedded_files[i].symbols[j];
             if (symbol->kind == SYMBOL_SERVICE && answer->n_service < SERVICES_MAX) {
                 REFLECTION(ServiceResponse) *service = arena_alloc(arena, sizeof *service);
                 grpc__reflection__v1__service_response__init(service);
-                service->name = (char *)(uintptr_t)symbol->name;
+                service->name = (char *)symbol->name;
                 answer->service[answer->n_service++] = service;
             }
         }

@@ -45,12 +45,12 @@ static void pods_have_every_field_even_where_nothing_is_known(void **state)
     assert_json(answer_pods, &pods.base, "{\"items\":[]}");
     pods.n_items = 2;
     pods.items = items;
-    full.name = (char *)(uintptr_t) "p";
-    full.ip = (char *)(uintptr_t) "::1";
+    full.name = (char *)"p";
+    full.ip = (char *)"::1";
     full.status = &status;
     full.replicaset = &set;
     status.podready = true;
-    status.phase = (char *)(uintptr_t) "Running";
+    status.phase = (char *)"Running";
     set.revision = 3;
     set.maxreplicas = -1;
     assert_json(
@@ -82,7 +82,7 @@ static void answers_about_tenures_have_their_fields_and_no_other(void **state)
     assert_json(answer_handover, &value.base, "{\"token\":\"5\",\"expires_in\":6}");
     assert_json(answer_resign, &value.base, "{}");
     PB(StringValue) leader = GRPC__ELECTION_AGENT__V1__STRING_VALUE__INIT;
-    leader.value = (char *)(uintptr_t) "a";
+    leader.value = (char *)"a";
     assert_json(answer_leader, &leader.base, "{\"leader\":\"a\",\"token\":\"0\",\"expires_in\":0}");
 }
 

@@ -97,7 +97,7 @@ static void calls_over_the_limit_are_refused_in_both_protocols(void **state)
     assert_answer(rest_call(fx, HTTP_GET, "/election/e", NULL), 429,
                   "{\"message\":\"too many requests: the agent's limit of calls a second is reached\"}");
     PB(GetLeaderRequest) in = GRPC__ELECTION_AGENT__V1__GET_LEADER_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
+    in.election = (char *)"e";
     assert_grpc(grpc_unary(fx, "/grpc.election_agent.v1.Election/GetLeader", &in.base, NULL),
                 GRPC_RESOURCE_EXHAUSTED, "too many requests: the agent's limit of calls a second is reached");
     fixture_advance_ms(fx, 500);

@@ -41,8 +41,8 @@ static void lead(struct fixture *fx, struct election_request *request, const cha
 static PB(CampaignRequest) campaign_of(const char *candidate)
 {
     PB(CampaignRequest) request = GRPC__ELECTION_AGENT__V1__CAMPAIGN_REQUEST__INIT;
-    request.election = (char *)(uintptr_t) "e";
-    request.candidate = (char *)(uintptr_t)candidate;
+    request.election = (char *)"e";
+    request.candidate = (char *)candidate;
     request.term = 10000;
     return request;
 }
@@ -83,7 +83,7 @@ static void a_winner_learns_how_much_validity_is_left(void **state)
 {
     struct fixture *fx = *state;
     PB(CampaignRequest) in = campaign_of("a");
-    in.kind = (char *)(uintptr_t) "k";
+    in.kind = (char *)"k";
     struct fake_exchange *answer = grpc_unary(fx, CAMPAIGN, &in.base, NULL);
     struct election_request *request = fixture_take(fx);
     fixture_advance_ms(fx, 150);
@@ -192,8 +192,8 @@ static void an_extension_answers_with_token_and_validity(void **state)
 {
     struct fixture *fx = *state;
     PB(ExtendElectedTermRequest) in = GRPC__ELECTION_AGENT__V1__EXTEND_ELECTED_TERM_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
-    in.leader = (char *)(uintptr_t) "a";
+    in.election = (char *)"e";
+    in.leader = (char *)"a";
     in.term = 5000;
     in.token = 3;
     struct fake_exchange *answer = grpc_unary(fx, EXTEND, &in.base, NULL);
@@ -293,8 +293,8 @@ static void a_resignation_ends_the_tenure_it_names(void **state)
 {
     struct fixture *fx = *state;
     PB(ResignRequest) in = GRPC__ELECTION_AGENT__V1__RESIGN_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
-    in.leader = (char *)(uintptr_t) "a";
+    in.election = (char *)"e";
+    in.leader = (char *)"a";
     in.token = TOKEN;
     struct fake_exchange *answer = grpc_unary(fx, RESIGN, &in.base, NULL);
     struct election_request *request = fixture_take(fx);
@@ -350,7 +350,7 @@ static void get_leader_tells_who_leads(void **state)
 {
     struct fixture *fx = *state;
     PB(GetLeaderRequest) in = GRPC__ELECTION_AGENT__V1__GET_LEADER_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
+    in.election = (char *)"e";
     struct fake_exchange *answer = grpc_unary(fx, GET, &in.base, NULL);
     struct election_request *request = fixture_take(fx);
     assert_int_equal(request->op, OP_GET);
@@ -376,7 +376,7 @@ static void without_a_leader_the_body_still_has_an_empty_one(void **state)
     fixture_decide(fixture_take(fx), EA_NOT_FOUND);
     assert_answer(answer, 404, "{\"leader\":\"\",\"message\":\"nobody holds the election\"}");
     PB(GetLeaderRequest) in = GRPC__ELECTION_AGENT__V1__GET_LEADER_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
+    in.election = (char *)"e";
     answer = grpc_unary(fx, GET, &in.base, NULL);
     fixture_decide(fixture_take(fx), EA_NOT_FOUND);
     assert_grpc(answer, GRPC_NOT_FOUND, "nobody holds the election");
@@ -431,7 +431,7 @@ static void leaders_come_page_by_page(void **state)
 static struct election_request *ask_info(struct fixture *fx, struct fake_exchange **answer)
 {
     PB(GetElectionRequest) in = GRPC__ELECTION_AGENT__V1__GET_ELECTION_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
+    in.election = (char *)"e";
     *answer = grpc_unary(fx, INFO, &in.base, NULL);
     struct election_request *request = fixture_take(fx);
     assert_int_equal(request->op, OP_INFO);
@@ -516,7 +516,7 @@ static void every_failure_has_the_contracts_status_in_both_protocols(void **stat
     struct fixture *fx = *state;
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         PB(ExtendElectedTermRequest) in = GRPC__ELECTION_AGENT__V1__EXTEND_ELECTED_TERM_REQUEST__INIT;
-        in.election = in.leader = (char *)(uintptr_t) "e";
+        in.election = in.leader = (char *)"e";
         in.term = 5000;
         struct fake_exchange *grpc = grpc_unary(fx, EXTEND, &in.base, NULL);
         struct fake_exchange *rest =

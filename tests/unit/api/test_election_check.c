@@ -163,7 +163,7 @@ static void an_empty_kind_means_default_over_grpc(void **state)
 {
     struct fixture *fx = *state;
     PB(GetLeaderRequest) in = GRPC__ELECTION_AGENT__V1__GET_LEADER_REQUEST__INIT;
-    in.election = (char *)(uintptr_t) "e";
+    in.election = (char *)"e";
     grpc_unary(fx, "/grpc.election_agent.v1.Election/GetLeader", &in.base, NULL);
     struct election_request *request = fixture_take(fx);
     assert_true(str_eq(request->kind, STR("default")));
@@ -176,11 +176,11 @@ static void grpc_refuses_with_the_same_words(void **state)
     PB(CampaignRequest) in = GRPC__ELECTION_AGENT__V1__CAMPAIGN_REQUEST__INIT;
     assert_grpc(grpc_unary(fx, "/grpc.election_agent.v1.Election/Campaign", &in.base, NULL),
                 GRPC_INVALID_ARGUMENT, NAME_RULE("election"));
-    in.election = in.candidate = (char *)(uintptr_t) "e";
+    in.election = in.candidate = (char *)"e";
     assert_grpc(grpc_unary(fx, "/grpc.election_agent.v1.Election/Campaign", &in.base, NULL),
                 GRPC_INVALID_ARGUMENT, TERM_RULE("0"));
     in.term = 1000;
-    in.kind = (char *)(uintptr_t) "a b";
+    in.kind = (char *)"a b";
     assert_grpc(grpc_unary(fx, "/grpc.election_agent.v1.Election/Campaign", &in.base, NULL),
                 GRPC_INVALID_ARGUMENT, KIND_RULE);
 }

@@ -19,7 +19,7 @@ enum { SERVING = 1, NOT_SERVING = 2, SERVICE_UNKNOWN = 3 };
 static struct fake_exchange *ask(struct fixture *fx, const char *method, const char *service)
 {
     Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
-    request.service = (char *)(uintptr_t)service;
+    request.service = (char *)service;
     return grpc_unary(fx, method, &request.base, NULL);
 }
 

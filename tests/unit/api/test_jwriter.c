@@ -44,7 +44,7 @@ static char *read_back(struct str text)
     json_t *value = json_array_get(root, 0);
     struct str copy = arena_str(&arena, str_from(json_string_value(value), json_string_length(value)));
     json_decref(root);
-    return (char *)(uintptr_t)copy.p;
+    return (char *)copy.p;
 }
 
 static void every_type_looks_as_the_contract_says(void **state)

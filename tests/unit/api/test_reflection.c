@@ -23,9 +23,9 @@ typedef R(ServerReflectionResponse) response;
 static question asking(int what, const char *text)
 {
     question request = GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__INIT;
-    request.host = (char *)(uintptr_t) "host";
+    request.host = (char *)"host";
     request.message_request_case = (R(ServerReflectionRequest__MessageRequestCase))what;
-    request.file_by_filename = (char *)(uintptr_t)text; /* the strings of the oneof share their place */
+    request.file_by_filename = (char *)text; /* the strings of the oneof share their place */
     return request;
 }
 
@@ -140,7 +140,7 @@ static void messages_have_no_extensions(void **state)
     assert_int_equal(answer->all_extension_numbers_response->n_extension_number, 0);
 
     R(ExtensionRequest) extension = GRPC__REFLECTION__V1__EXTENSION_REQUEST__INIT;
-    extension.containing_type = (char *)(uintptr_t) "grpc.election_agent.v1.Leader";
+    extension.containing_type = (char *)"grpc.election_agent.v1.Leader";
     extension.extension_number = 1;
     question request = asking(ASKS(FILE_CONTAINING_EXTENSION), NULL);
     request.file_containing_extension = &extension;
