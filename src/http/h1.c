@@ -21,7 +21,7 @@
 
 /* A client that has ended its side may be one that shut down writing and reads on, or one that has left. A
  * store answers within this time; who waits longer (for a leadership) has to keep its side open. */
-#define HALF_CLOSED_US (1 * 1000000)
+#define HALF_CLOSED_US INT64_C(1000000)
 
 static const struct sm_state states[H1_STATES] = {
     [H1_IDLE] = {"idle", SM_TO(H1_HEAD) | SM_TO(H1_CLOSING), false},

@@ -100,7 +100,7 @@ size_t h1_take(struct h1_conn *h1, const uint8_t *bytes, size_t n);
 
 extern const struct exchange_ops h1_exchange_ops;
 
-/* A rule was broken: answers if that is still possible, and closes. */
+/* The request broke a rule: answers if that is still possible, lets the exchange go, and closes. */
 void h1_refuse(struct h1_conn *h1, enum h1_fault fault);
 
 #endif

@@ -34,7 +34,8 @@ static void join(struct str *list, struct str value, struct arena *arena)
     }
     char *joined = arena_alloc(arena, list->n + 2 + value.n);
     memcpy(joined, list->p, list->n);
-    memcpy(joined + list->n, ", ", 2);
+    joined[list->n] = ',';
+    joined[list->n + 1] = ' ';
     if (value.n > 0) {
         memcpy(joined + list->n + 2, value.p, value.n);
     }

@@ -50,12 +50,12 @@ static void hx_released(struct exchange *ex)
 /* Writes the head, and `body` if it is short enough; returns how much of the body it wrote. */
 static size_t write_head(struct h1_conn *h1, struct h1_answer *answer, struct str body)
 {
-    if (h1->conn.draining || (h1->hx != NULL && h1->hx->awaits_continue)) {
+    if (h1->conn.draining || h1->hx->awaits_continue) {
         h1->keep_alive = false;
     }
     answer->date = http_server_date(h1->conn.server);
     answer->close = !h1->keep_alive;
-    answer->keep_alive = h1->hx != NULL && h1->hx->minor == 0;
+    answer->keep_alive = h1->hx->minor == 0;
     size_t room = h1_answer_room(answer);
     assert(room <= TOGETHER_BYTES);
     size_t together = room + body.n <= TOGETHER_BYTES ? body.n : 0;
@@ -74,7 +74,7 @@ static void write_answer(struct h1_conn *h1, int status, const struct http_field
 {
     struct h1_answer answer = {
         .status = status, .framing = H1_BY_LENGTH, .length = body.n, .fields = fields, .n_fields = n};
-    if (!h1_answer_has_body(status) || (h1->hx != NULL && h1->hx->ex.method == HTTP_HEAD)) {
+    if (!h1_answer_has_body(status) || h1->hx->ex.method == HTTP_HEAD) {
         body.n = 0;
     }
     size_t wrote = write_head(h1, &answer, body);
@@ -85,17 +85,16 @@ static void write_answer(struct h1_conn *h1, int status, const struct http_field
 
 void h1_refuse(struct h1_conn *h1, enum h1_fault fault)
 {
-    bool began = h1->hx != NULL && h1->hx->ex.started;
-    bool torn = began && !h1->hx->ex.finished;
+    struct exchange *ex = &h1->hx->ex;
+    bool began = ex->started;
+    bool torn = began && !ex->finished;
     h1->keep_alive = false;
     if (!began) {
-        char text[H1_FAULT_TEXT_BYTES + 16];
-        size_t n = sizeof "{\"message\":\"" - 1;
-        memcpy(text, "{\"message\":\"", n);
-        n += h1_fault_text(fault, h1_limits(h1), text + n);
-        memcpy(text + n, "\"}", 2);
+        char text[H1_FAULT_TEXT_BYTES];
+        size_t n = h1_fault_text(fault, h1_limits(h1), text);
+        struct str body = arena_format(&ex->arena, "{\"message\":\"%.*s\"}", (int)n, text);
         const struct http_field type = {STR("content-type"), STR("application/json; charset=utf-8")};
-        write_answer(h1, h1_fault_status(fault), &type, 1, str_from(text, n + 2));
+        write_answer(h1, h1_fault_status(fault), &type, 1, body);
     }
     if (torn) {
         h1_close_hard(h1); /* the client must not take the half for the whole */

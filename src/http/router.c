@@ -160,7 +160,7 @@ enum err router_match(const struct router *router, enum http_method method, stru
                       struct arena *arena, struct route_match *match, struct error *error)
 {
     *match = (struct route_match){.route = -1};
-    struct str segments[ROUTE_SEGMENTS_MAX];
+    struct str segments[ROUTE_SEGMENTS_MAX] = {{NULL, 0}};
     size_t n = ROUTE_SEGMENTS_MAX + 1;
     if (path.n > 0 && path.p[0] == '/') {
         n = split(path, arena, segments);

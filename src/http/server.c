@@ -27,20 +27,22 @@ static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /* Exchanges kept for the next requests when traffic falls. */
 #define EXCHANGES_KEPT 64
 
+#define SECOND_US INT64_C(1000000)
+
 const struct http_limits http_limits_default = {
     .request_line_bytes = (size_t)8 * 1024,
     .header_bytes = (size_t)16 * 1024,
     .header_count = 100,
     .body_bytes = (size_t)64 * 1024,
-    .header_us = 2 * 1000000,
-    .body_us = 10 * 1000000,
-    .idle_us = 30 * 1000000,
-    .age_us = 300 * 1000000,
-    .age_grace_us = 30 * 1000000,
-    .ping_idle_us = 10 * 1000000,
-    .ping_timeout_us = 3 * 1000000,
-    .ping_min_us = 10 * 1000000,
-    .write_stall_us = 20 * 1000000,
+    .header_us = 2 * SECOND_US,
+    .body_us = 10 * SECOND_US,
+    .idle_us = 30 * SECOND_US,
+    .age_us = 300 * SECOND_US,
+    .age_grace_us = 30 * SECOND_US,
+    .ping_idle_us = 10 * SECOND_US,
+    .ping_timeout_us = 3 * SECOND_US,
+    .ping_min_us = 10 * SECOND_US,
+    .write_stall_us = 20 * SECOND_US,
     .streams = 1000,
 };
 
@@ -443,12 +445,13 @@ static void two_digits(char *out, int value)
 /* By hand: strftime() would ask the locale for the names. */
 static void date_format(int64_t second, char out[HTTP_DATE_BYTES])
 {
+    static const char form[HTTP_DATE_BYTES] = "Day, 00 Mon 0000 00:00:00 GMT";
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     time_t t = (time_t)second;
     struct tm tm = {0};
     gmtime_r(&t, &tm);
-    memcpy(out, "Day, 00 Mon 0000 00:00:00 GMT", HTTP_DATE_BYTES);
+    memcpy(out, form, sizeof form);
     memcpy(out, days + (ptrdiff_t)3 * tm.tm_wday, 3);
     two_digits(out + 5, tm.tm_mday);
     memcpy(out + 8, months + (ptrdiff_t)3 * tm.tm_mon, 3);
@@ -461,7 +464,7 @@ static void date_format(int64_t second, char out[HTTP_DATE_BYTES])
 
 struct str http_server_date(struct http_server *server)
 {
-    int64_t second = loop_wall(server->loop).us / 1000000;
+    int64_t second = loop_wall(server->loop).us / SECOND_US;
     if (second != server->date_second) {
         server->date_second = second;
         date_format(second, server->date);
