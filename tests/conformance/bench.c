@@ -109,7 +109,6 @@ static void open_store(struct bench *bench)
 
 static void close_store(struct bench *bench)
 {
-    settle(bench);
     store_close(bench->store);
     for (unsigned i = 0; i < bench->lanes && bench->row->loops; i++) {
         loop_free(bench->loops[i]);
@@ -136,6 +135,7 @@ static int remove_entry(const char *path, const struct stat *stat, int type, str
 
 void bench_fini(struct bench *bench)
 {
+    settle(bench);
     close_store(bench);
     assert_int_equal(nftw(bench->directory, remove_entry, FILES_OPEN, FTW_DEPTH | FTW_PHYS), 0);
     arena_reset(&bench->arena);
@@ -143,6 +143,7 @@ void bench_fini(struct bench *bench)
 
 void bench_restart(struct bench *bench, unsigned lanes)
 {
+    settle(bench);
     close_store(bench);
     bench->lanes = lanes;
     bench->n_events = 0;
@@ -283,8 +284,8 @@ static bool all_answered(struct bench *bench, const void *arg)
     return true;
 }
 
-void bench_ask_many(struct bench *bench, const struct election_request *questions, struct answer *answers,
-                    size_t n)
+static struct asked *submit_all(struct bench *bench, const struct election_request *questions,
+                                struct answer *answers, size_t n)
 {
     struct asked *asked = mem_zalloc(n * sizeof *asked);
     memset(answers, 0, n * sizeof *answers);
@@ -295,13 +296,35 @@ void bench_ask_many(struct bench *bench, const struct election_request *question
         asked[i].request.user = &asked[i];
         store_submit(bench->store, bench->turn++ % bench->lanes, &asked[i].request);
     }
-    wait_until(bench, all_answered, &(struct waited){answers, n});
-    settle(bench);
+    return asked;
+}
+
+static void expect_answered_once(const struct answer *answers, size_t n)
+{
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(answers[i].times, 1); /* S6 */
         assert_true(answers[i].on_its_lane);
     }
+}
+
+void bench_ask_many(struct bench *bench, const struct election_request *questions, struct answer *answers,
+                    size_t n)
+{
+    struct asked *asked = submit_all(bench, questions, answers, n);
+    wait_until(bench, all_answered, &(struct waited){answers, n});
+    settle(bench);
+    expect_answered_once(answers, n);
     mem_free(asked);
+}
+
+void bench_ask_and_restart(struct bench *bench, const struct election_request *questions,
+                           struct answer *answers, size_t n)
+{
+    struct asked *asked = submit_all(bench, questions, answers, n);
+    close_store(bench);
+    expect_answered_once(answers, n);
+    mem_free(asked);
+    open_store(bench);
 }
 
 struct answer bench_ask(struct bench *bench, struct election_request question)

@@ -90,6 +90,10 @@ struct answer bench_ask(struct bench *bench, struct election_request question);
 void bench_ask_many(struct bench *bench, const struct election_request *questions, struct answer *answers,
                     size_t n);
 
+/* Submits all, and closes and opens the store before anything else happens. */
+void bench_ask_and_restart(struct bench *bench, const struct election_request *questions,
+                           struct answer *answers, size_t n);
+
 struct answer bench_campaign(struct bench *bench, const char *election, const char *candidate,
                              int32_t term_ms);
 struct answer bench_extend(struct bench *bench, const char *election, const char *leader, int32_t term_ms,

@@ -102,6 +102,27 @@ static void a_batch_about_one_election_is_decided_one_by_one(void **state)
     }
 }
 
+static void what_is_open_at_close_is_answered_and_a_promise_among_it_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct election_request questions[CROWD];
+    struct answer answers[CROWD];
+    char names[CROWD][16];
+    for (int i = 0; i < CROWD; i++) {
+        (void)snprintf(names[i], sizeof names[i], "e%d", i);
+        questions[i] = bench_question(b, OP_CAMPAIGN, names[i], "A");
+        questions[i].term_ms = 60000;
+    }
+    bench_ask_and_restart(b, questions, answers, CROWD); /* S6 */
+    for (int i = 0; i < CROWD; i++) {
+        assert_true(answers[i].elected ? answers[i].err == EA_OK : answers[i].err == EA_UNAVAILABLE);
+        if (answers[i].elected && b->row->survives) {
+            struct answer get = bench_get(b, names[i]);
+            expect_leader(&get, EA_OK, "A", answers[i].tenure.token); /* S1 */
+        }
+    }
+}
+
 struct suite suite_lanes(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -110,6 +131,7 @@ struct suite suite_lanes(void)
         BENCH_TEST(a_list_joins_all_lanes),
         BENCH_TEST(tokens_grow_whichever_lane_is_asked),
         BENCH_TEST(a_batch_about_one_election_is_decided_one_by_one),
+        BENCH_TEST(what_is_open_at_close_is_answered_and_a_promise_among_it_is_kept),
     };
     return (struct suite){tests, ARRAY_LENGTH(tests)};
 }

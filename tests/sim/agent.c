@@ -57,7 +57,11 @@ static void take_write(void *arg, bool drop, const struct sim_record *record)
     agent->pending = mem_realloc(agent->pending, (agent->n_pending + 1) * sizeof agent->pending[0]);
     agent->pending[agent->n_pending++] = (struct pending_write){drop, *record};
     agent->written++;
-    if (!drop && agent->last_token < record->token) {
+    if (drop) {
+        return;
+    }
+    agent->marks[sim_election_of(str_of(record->election))] = agent->written;
+    if (agent->last_token < record->token) {
         agent->last_token = record->token;
     }
 }
@@ -100,11 +104,24 @@ static void release_answers(struct sim *sim)
     agent->n_held = left;
 }
 
-static void hold_answer(struct sim *sim, const struct question *question, const struct reply *reply)
+/* S1: `changed` says whether the decision wrote anything itself. */
+static uint64_t waits_for(const struct sim *sim, const struct question *question, const struct reply *reply,
+                          bool changed)
+{
+    if (changed) {
+        return sim->agent.written;
+    }
+    bool confirms = sim_is_promise(question, reply) && sim->mutation != MUTATION_CONFIRM_EARLY;
+    return confirms ? sim->agent.marks[question->election] : 0;
+}
+
+static void hold_answer(struct sim *sim, const struct question *question, const struct reply *reply,
+                        bool changed)
 {
     struct agent *agent = &sim->agent;
     agent->held = mem_realloc(agent->held, (agent->n_held + 1) * sizeof agent->held[0]);
-    agent->held[agent->n_held++] = (struct held_answer){*question, *reply, agent->written};
+    agent->held[agent->n_held++] =
+        (struct held_answer){*question, *reply, waits_for(sim, question, reply, changed)};
     start_commit(sim);
     if (agent->n_pending > 0 &&
         sim_chance(sim, sim->weather.crash_percent)) { /* before the commit, or after it */
@@ -252,6 +269,7 @@ void agent_receive(struct sim *sim, const struct question *question)
     raise_ceiling(sim);
     arena_reset(&sim->arena);
     fill_request(sim, question, &request);
+    uint64_t written_before = agent->written;
     facts_begin_decision(sim, question);
     decider_decide(decider, sim->now, sim_wall(sim), &request);
     mutate_reply(sim, decider, &request, &reply);
@@ -264,7 +282,7 @@ void agent_receive(struct sim *sim, const struct question *question)
                reply.token, reply.expires.us);
     facts_end_decision(sim, &reply);
     mutate_end(sim, question, &reply);
-    hold_answer(sim, question, &reply);
+    hold_answer(sim, question, &reply, agent->written != written_before);
     set_timer(sim);
 }
 

@@ -52,10 +52,8 @@ static void check_expiry(struct sim *sim, const struct reply *reply)
     if (present == NULL || reply->leader == SIM_NOBODY) {
         return;
     }
-    bool renews = (question->op == OP_CAMPAIGN && reply->elected) ||
-                  ((question->op == OP_EXTEND || question->op == OP_HANDOVER) && reply->err == EA_OK);
     struct mono expected = present->expires;
-    if (renews) {
+    if (sim_is_promise(question, reply)) {
         if (question->op == OP_HANDOVER && sim->decision.before != 0) {
             expected = facts->tenures[sim->decision.before - 1].expires;
         }

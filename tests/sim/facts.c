@@ -213,13 +213,14 @@ void facts_end_decision(struct sim *sim, const struct reply *reply)
 void facts_told(struct sim *sim, const struct question *question, const struct reply *reply)
 {
     struct election_facts *facts = &sim->facts[question->election];
+    bool promises = sim_is_promise(question, reply);
     for (size_t i = 0; i < facts->n; i++) {
         struct tenure_facts *tenure = &facts->tenures[i];
-        if (tenure->token == reply->token) {
+        if (promises && tenure->token == reply->token) {
             tenure->told = true;
             tenure->told_expires = mono_max(tenure->told_expires, reply->expires);
         }
-        if (tenure->token < reply->token || tenure->token == reply->ended) {
+        if ((promises && tenure->token < reply->token) || tenure->token == reply->ended) {
             tenure->end_told = true;
         }
     }

@@ -40,6 +40,12 @@ unsigned sim_election_of(struct str name)
     return election;
 }
 
+bool sim_is_promise(const struct question *question, const struct reply *reply)
+{
+    bool gives = question->op == OP_EXTEND || question->op == OP_HANDOVER;
+    return reply->err == EA_OK && (gives || (question->op == OP_CAMPAIGN && reply->elected));
+}
+
 bool sim_chance(struct sim *sim, uint64_t percent)
 {
     return rng_below(&sim->rng, 100) < percent;

@@ -66,10 +66,10 @@ struct tenure_facts {
     uint64_t token;
     unsigned leader;
     struct mono expires;      /* as decided */
-    struct mono told_expires; /* as somebody was told */
+    struct mono told_expires; /* as somebody was promised */
     int32_t longest_ms;
     bool ended;
-    bool told;
+    bool told; /* to somebody, as a promise */
     bool end_told;
     bool uncovered; /* ended in a way that the promises leave to tokens (spec: elections.md, promise 1) */
 };
@@ -129,6 +129,7 @@ struct agent {
     size_t n_pending;
     uint64_t written; /* writes since the beginning */
     uint64_t durable;
+    uint64_t marks[SIM_ELECTIONS]; /* the last write of each election's tenure */
     struct held_answer *held;
     size_t n_held;
     uint64_t last_token; /* the greatest written */
@@ -224,6 +225,8 @@ struct wall sim_wall(const struct sim *sim);
 void sim_after_us(struct sim *sim, int64_t us, struct due due);
 void sim_send_question(struct sim *sim, const struct question *question);
 void sim_send_reply(struct sim *sim, const struct question *question, const struct reply *reply);
+/* Does the reply make somebody believe in its leadership, or give it to another? */
+bool sim_is_promise(const struct question *question, const struct reply *reply);
 struct str sim_election_name(unsigned election);
 struct str sim_client_name(unsigned client);
 unsigned sim_client_of(struct str name);
