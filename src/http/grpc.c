@@ -29,7 +29,7 @@ struct grpc_server *grpc_server_new(const struct grpc_method *const *methods, si
     while (size < 2 * n) {
         size *= 2;
     }
-    struct grpc_server *server = mem_zalloc(sizeof *server + size * sizeof server->slots[0]);
+    struct grpc_server *server = mem_zalloc(sizeof *server + size * sizeof(const struct grpc_method *));
     server->user = user;
     server->mask = size - 1;
     for (size_t i = 0; i < n; i++) {

@@ -38,8 +38,8 @@ struct grpc_method {
     bool server_streams;
     /*
      * Unary input (client_streams false): the one message, whole; more or fewer than one was refused before.
-     * The bytes are valid during the call only: copy (decode) what must live longer into the exchange's arena.
-     * Streaming input: NULL bytes p at the start of the call.
+     * The bytes are valid during the call only: copy (decode) what must live longer into the exchange's
+     * arena. Streaming input: NULL bytes p at the start of the call.
      */
     void (*on_call)(struct grpc_call *call, struct str message);
     int id; /* the table owner's */
@@ -81,8 +81,8 @@ bool grpc_is(const struct exchange *ex);
 
 /* From http_handler.on_head, for an exchange that is gRPC: finds the method (UNIMPLEMENTED otherwise), reads
  * timeout and encodings (malformed: answered). Returns what on_head returns: HTTP_STREAM, since gRPC collects
- * its messages itself (its limit is a message's, not a body's), or HTTP_DONE. Never HTTP_BUFFER, so on_request
- * is never called for gRPC. Takes over ex->user and the exchange's callbacks. */
+ * its messages itself (its limit is a message's, not a body's), or HTTP_DONE. Never HTTP_BUFFER, so
+ * on_request is never called for gRPC. Takes over ex->user and the exchange's callbacks. */
 enum http_intake grpc_on_head(struct grpc_server *server, struct exchange *ex);
 
 /* Unary answer: headers, message and trailers in one go. */

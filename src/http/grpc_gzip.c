@@ -59,7 +59,7 @@ enum err grpc_gunzip(struct str message, size_t limit, char **out, size_t *n)
     z_stream z = {
         .zalloc = zlib_alloc,
         .zfree = zlib_free,
-        .next_in = (Bytef *)(uintptr_t)message.p,
+        .next_in = (Bytef *)message.p,
         .avail_in = (uInt)message.n,
     };
     if (inflateInit2(&z, GZIP_WINDOW_BITS) != Z_OK) {

@@ -31,8 +31,10 @@
 /* Header tables: ours for answers is small, since they have few different fields. */
 #define H2_ENCODER_TABLE_BYTES 512
 #define H2_DECODER_TABLE_BYTES 2048
-/* Answers that wait for the client's window. */
-#define H2_PENDING_BYTES_MAX ((size_t)1024 * 1024)
+/* Answers that wait for the client's window: above HIGH the connection's own window is not opened any more,
+ * so that no bodies come; above MAX requests are refused, too. */
+#define H2_PENDING_BYTES_HIGH ((size_t)1024 * 1024)
+#define H2_PENDING_BYTES_MAX  ((size_t)4 * 1024 * 1024)
 /* Header bytes over this many times the limit: not a mistake any more. */
 #define H2_HEADER_EXCESS 4
 /* A connection without streams gives memory back after this time without input. */
@@ -66,6 +68,7 @@ struct h2_conn {
     struct h2_stream *writable;    /* list of those whose on_writable is due */
     struct h2_stream *chunk_owner; /* whose body's last piece is still in the read buffer */
     size_t n_streams;
+    size_t withheld;      /* bytes not given back to the connection's window while too much is pending */
     size_t pending_bytes; /* of answers, in all streams */
     struct h2_guard guard;
 
@@ -153,6 +156,8 @@ static inline struct mono h2_conn_now(const struct h2_conn *conn)
 /* --- h2_request.c */
 
 void h2_request_callbacks(nghttp2_session_callbacks *callbacks);
+/* Gives n bytes back to the connection's window, now or when its answers have been taken. */
+void h2_conn_consume(struct h2_conn *conn, size_t n);
 /* The stream is closed, or the connection: tells the exchange and lets it go. */
 void h2_stream_detach(struct h2_stream *stream);
 /* Answers `status` in plain text to a request that broke a rule and drops the rest of its body. */

@@ -35,7 +35,7 @@ static void out_grow(struct h2_stream *stream, size_t need)
     stream->out_arena_used = true;
     char *larger = first ? arena_alloc(&stream->ex.arena, cap) : mem_alloc(cap);
     size_t n = waiting(stream);
-    if (n > 0) {
+    if (stream->out != NULL && n > 0) {
         memcpy(larger, stream->out + stream->out_at, n);
     }
     if (stream->out_on_heap) {
@@ -98,8 +98,9 @@ static ssize_t take_out(nghttp2_session *session, int32_t id, uint8_t *to, size_
         stream->out_at += n;
         conn->pending_bytes -= n;
         conn->moved = h2_conn_now(conn);
+        h2_conn_consume(conn, 0);
     }
-    if (n == left) {
+    if (n >= left) {
         out_emptied(stream);
         if (stream->finishing) {
             *flags |= NGHTTP2_DATA_FLAG_EOF;
@@ -143,9 +144,9 @@ static nghttp2_nv make_nv(struct str name, struct str value)
 {
     bool varies = str_eq(name, STR("grpc-message"));
     return (nghttp2_nv){
-        .name = (uint8_t *)(uintptr_t)name.p,
+        .name = (uint8_t *)name.p,
         .namelen = name.n,
-        .value = (uint8_t *)(uintptr_t)value.p,
+        .value = (uint8_t *)value.p,
         .valuelen = value.n,
         /* A text that differs from answer to answer would only push useful fields out of the table. */
         .flags = (uint8_t)(NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE |
@@ -311,10 +312,11 @@ static void h2_consumed(struct exchange *ex, size_t n)
     n = n < stream->unconsumed ? n : stream->unconsumed;
     stream->unconsumed -= n;
     nghttp2_session *session = stream->conn->session;
-    /* After the last piece, the stream's window interests nobody. */
-    int rv = stream->input == H2_IN_END ? nghttp2_session_consume_connection(session, n)
-                                        : nghttp2_session_consume(session, stream->id, n);
-    assert(rv == 0);
+    h2_conn_consume(stream->conn, n);
+    if (stream->input != H2_IN_END) { /* after the last piece, the stream's window interests nobody */
+        int rv = nghttp2_session_consume_stream(session, stream->id, n);
+        assert(rv == 0);
+    }
     if (nghttp2_session_want_write(session) != 0) {
         h2_conn_flush_later(stream->conn);
     }

@@ -62,12 +62,13 @@ static void unlink_stream(struct h2_conn *conn, struct h2_stream *stream)
     conn->pending_bytes -= stream->out_n - stream->out_at;
 }
 
-/* Gives n bytes back to the connection's window. */
-static void consume_connection(struct h2_conn *conn, size_t n)
+void h2_conn_consume(struct h2_conn *conn, size_t n)
 {
-    if (n > 0 && !conn->closing) {
-        int rv = nghttp2_session_consume_connection(conn->session, n);
+    conn->withheld += n;
+    if (conn->withheld > 0 && conn->pending_bytes <= H2_PENDING_BYTES_HIGH && !conn->closing) {
+        int rv = nghttp2_session_consume_connection(conn->session, conn->withheld);
         assert(rv == 0);
+        conn->withheld = 0;
     }
 }
 
@@ -75,7 +76,7 @@ void h2_stream_detach(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
     unlink_stream(conn, stream);
-    consume_connection(conn, stream->unconsumed);
+    h2_conn_consume(conn, stream->unconsumed);
     stream->unconsumed = 0;
     stream->conn = NULL;
     if (conn->n_streams == 0 && !conn->closing) {
@@ -132,11 +133,15 @@ static void add_field(struct exchange *ex, enum http_header id, struct str value
         return;
     }
     /* Several of a name are one list (RFC 9110, 5.3). */
-    char *joined = arena_alloc(&ex->arena, slot->n + 2 + value.n);
+    const struct str comma = STR(", ");
+    size_t n = slot->n + comma.n + value.n;
+    char *joined = arena_alloc(&ex->arena, n);
     memcpy(joined, slot->p, slot->n);
-    memcpy(joined + slot->n, ", ", 2);
-    memcpy(joined + slot->n + 2, value.p, value.n);
-    *slot = str_from(joined, slot->n + 2 + value.n);
+    memcpy(joined + slot->n, comma.p, comma.n);
+    if (value.n > 0) {
+        memcpy(joined + slot->n + comma.n, value.p, value.n);
+    }
+    *slot = str_from(joined, n);
 }
 
 static void set_path(struct exchange *ex, struct str value)
@@ -278,7 +283,7 @@ void h2_conn_settle_chunk(struct h2_conn *conn)
     } else if (stream->input == H2_IN_STREAM) {
         give_piece(conn, stream, piece, false);
     } else {
-        consume_connection(conn, stream->unconsumed);
+        h2_conn_consume(conn, stream->unconsumed);
         stream->unconsumed = 0;
     }
 }
@@ -304,7 +309,7 @@ static void body_came(struct h2_conn *conn, struct h2_stream *stream)
     const struct http_handler *handler = http_server_handler(conn->http.server, &handler_user);
     /* The exchange may be answered and stays all the same until nghttp2 closes the stream. */
     handler->on_request(ex, handler_user);
-    consume_connection(conn, stream->unconsumed);
+    h2_conn_consume(conn, stream->unconsumed);
     stream->unconsumed = 0;
 }
 
@@ -339,7 +344,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     if (stream == NULL || stream->input == H2_IN_DISCARD || stream->ex.finished) {
         /* Only the connection's window: the stream's runs out, and with it what such a client can send. */
-        consume_connection(conn, n);
+        h2_conn_consume(conn, n);
         return 0;
     }
     h2_conn_settle_chunk(conn);
@@ -347,7 +352,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     stream->unconsumed += n;
     if (stream->input == H2_IN_BUFFER &&
         stream->body_bytes > http_server_limits(conn->http.server)->body_bytes) {
-        consume_connection(conn, stream->unconsumed);
+        h2_conn_consume(conn, stream->unconsumed);
         stream->unconsumed = 0;
         h2_stream_refuse(stream, 413, "the body is too large\n");
         return 0;

@@ -341,9 +341,9 @@ void peer_headers(struct peer *peer, int32_t id, uint8_t flags, const struct pee
     nghttp2_nv *nva = mem_alloc((n + 1) * sizeof *nva);
     for (size_t i = 0; i < n; i++) {
         nva[i] = (nghttp2_nv){
-            .name = (uint8_t *)(uintptr_t)fields[i].name,
+            .name = (uint8_t *)fields[i].name,
             .namelen = strlen(fields[i].name),
-            .value = (uint8_t *)(uintptr_t)fields[i].value,
+            .value = (uint8_t *)fields[i].value,
             .valuelen = strlen(fields[i].value),
         };
     }

@@ -18,7 +18,7 @@ static size_t pack(const void *in, size_t n, int window_bits, char *out, size_t 
     z_stream z;
     memset(&z, 0, sizeof z);
     assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    z.next_in = (Bytef *)(uintptr_t)in;
+    z.next_in = (Bytef *)in;
     z.avail_in = (uInt)n;
     z.next_out = (Bytef *)out;
     z.avail_out = (uInt)cap;
@@ -53,7 +53,7 @@ static void what_was_packed_comes_out_again(void **state)
 static void a_bomb_ends_at_the_limit(void **state)
 {
     (void)state;
-    const size_t n = 16 * 1024 * 1024;
+    const size_t n = (size_t)16 * 1024 * 1024;
     char *zeros = mem_zalloc(n);
     char *packed = mem_alloc(n / 100);
     char *out = NULL;

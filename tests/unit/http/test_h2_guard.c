@@ -9,9 +9,9 @@
 
 #include "http/h2_guard.h"
 
-#define SECOND_US 1000000
+#define SECOND_US ((int64_t)1000000)
 
-static const struct mono start = {(int64_t)5 * SECOND_US};
+static const struct mono start = {5 * SECOND_US};
 
 static void the_third_early_ping_is_one_too_many(void **state)
 {
@@ -129,7 +129,7 @@ static void the_allowance_grows_with_time_requests_and_answers(void **state)
     assert_int_equal(frames_until_verdict(&guard, NGHTTP2_PRIORITY, 0, start), H2_GUARD_QUIET_PER_ANSWER);
     struct mono later = mono_add_us(start, SECOND_US);
     assert_int_equal(frames_until_verdict(&guard, NGHTTP2_PRIORITY, 0, later), H2_GUARD_QUIET_PER_SECOND);
-    struct mono much_later = mono_add_us(start, (int64_t)3600 * SECOND_US);
+    struct mono much_later = mono_add_us(start, 3600 * SECOND_US);
     assert_int_equal(frames_until_verdict(&guard, NGHTTP2_PRIORITY, 0, much_later), H2_GUARD_QUIET_MAX);
 }
 

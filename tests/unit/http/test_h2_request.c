@@ -373,11 +373,33 @@ static void a_client_that_takes_no_answers_gets_no_new_streams(void **state)
 {
     struct peer *peer = *state;
     peer_settings(peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
-    peer_get(peer, 1, "/bytes?1048577");
+    peer_get(peer, 1, "/bytes?4194305");
     peer_run(peer);
     peer_get(peer, 3, "/bytes?1");
     peer_run(peer);
-    assert_string_equal(peer_log(peer), "HEADERS 1 :status=200 content-length=1048577\nRST_STREAM 3 7\n");
+    assert_string_equal(peer_log(peer), "HEADERS 1 :status=200 content-length=4194305\nRST_STREAM 3 7\n");
+}
+
+static void a_client_that_takes_no_answers_gets_no_window_for_bodies(void **state)
+{
+    struct peer *peer = *state;
+    const size_t n = 60000;
+    char *body = mem_zalloc(n);
+    peer->window[0] = 0;
+    peer_get(peer, 1, "/bytes?1200000"); /* the first window takes off 65535 */
+    for (int32_t id = 3; id <= 33; id += 2) {
+        peer_post(peer, id, "/done");
+        peer_data(peer, id, body, n, true);
+        peer_run(peer);
+        peer_reset(peer, id, NGHTTP2_CANCEL);
+    }
+    peer_run(peer);
+    assert_int_equal(peer->window[0], 0);
+    peer_window(peer, 1, 100000);
+    peer_window(peer, 0, 200000);
+    peer_run(peer);
+    assert_int_equal(peer->window[0], 16 * n);
+    mem_free(body);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -408,6 +430,7 @@ int main(void)
         TEST(streamed_input_opens_the_window_only_when_it_was_consumed),
         TEST(bodies_in_the_making_are_bounded_by_the_connections_window),
         TEST(a_client_that_takes_no_answers_gets_no_new_streams),
+        TEST(a_client_that_takes_no_answers_gets_no_window_for_bodies),
     };
     return cmocka_run_group_tests_name("http/h2_request", tests, NULL, NULL);
 }
