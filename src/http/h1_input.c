@@ -239,7 +239,8 @@ size_t h1_take(struct h1_conn *h1, const uint8_t *bytes, size_t n)
             at += take_body(h1, bytes + at, n - at);
             break;
         case H1_ANSWER:
-            return at;
+            /* What waits pauses the stream, which then can't tell that the client leaves: not for these. */
+            return at + skip_empty_lines(bytes + at, n - at);
         case H1_CLOSING:
         default:
             return n;

@@ -141,6 +141,16 @@ static void a_request_that_ends_in_its_middle_is_refused(void **state)
     assert_int_equal(one->f.gone, 1);
 }
 
+static void an_empty_line_behind_a_request_does_not_hide_that_its_client_left(void **state)
+{
+    struct one *one = *state;
+    say(one, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\r\n");
+    exchange_start(one->f.held, 200, NULL, 0);
+    stream_close(one->client.stream);
+    fixture_settle(&one->f);
+    assert_int_equal(one->f.gone, 1);
+}
+
 static void the_reader_of_a_stream_is_gone_as_soon_as_it_ends(void **state)
 {
     struct one *one = *state;
@@ -175,6 +185,7 @@ int main(void)
         ONE(a_client_that_only_stopped_sending_is_answered),
         ONE(a_client_that_stopped_sending_is_gone_after_a_second),
         ONE(a_request_that_ends_in_its_middle_is_refused),
+        ONE(an_empty_line_behind_a_request_does_not_hide_that_its_client_left),
         ONE(the_reader_of_a_stream_is_gone_as_soon_as_it_ends),
         ONE(a_reset_tears_the_connection),
     };
