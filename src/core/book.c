@@ -238,6 +238,7 @@ static void grant(struct decision *d, uint64_t token, int32_t priority)
     const struct election_request *request = d->request;
     char name[UINT8_MAX];
     struct str previous = {name, 0};
+    assert(request != NULL);
     if (d->lease != NULL) {
         previous.n = d->lease->leader_bytes;
         memcpy(name, lease_leader(d->lease).p, previous.n);

@@ -122,8 +122,8 @@ int32_t candidates_take(struct book *book, struct book_lease *lease, struct str 
 
 static int by_last_seen(const void *a, const void *b)
 {
-    const struct book_candidate *x = *(const struct book_candidate *const *)a;
-    const struct book_candidate *y = *(const struct book_candidate *const *)b;
+    const struct book_candidate *x = a;
+    const struct book_candidate *y = b;
     return candidate_older(x, y) ? 1 : candidate_older(y, x) ? -1 : 0;
 }
 
@@ -131,19 +131,21 @@ void candidates_list(const struct book_lease *lease, struct mono now, struct are
                      struct election_info *info)
 {
     const struct book_trail *trail = lease->trail;
-    const struct book_candidate *sorted[BOOK_CANDIDATES_MAX];
+    struct book_candidate sorted[BOOK_CANDIDATES_MAX];
     size_t n = 0;
     for (uint32_t i = 0; trail != NULL && i < trail->n_candidates; i++) {
         if (candidate_fresh(&trail->candidates[i], now)) {
-            sorted[n++] = &trail->candidates[i];
+            sorted[n++] = trail->candidates[i];
         }
     }
-    qsort(sorted, n, sizeof sorted[0], by_last_seen);
+    if (n > 1) {
+        qsort(sorted, n, sizeof sorted[0], by_last_seen);
+    }
     info->candidates = arena_alloc(arena, (n + 1) * sizeof *info->candidates);
     info->n_candidates = 0;
     bool leader_due = lease->led;
     for (size_t i = 0; i <= n; i++) {
-        if (leader_due && (i == n || !mono_before(lease->renewed, sorted[i]->seen))) {
+        if (leader_due && (i == n || !mono_before(lease->renewed, sorted[i].seen))) {
             leader_due = false;
             info->candidates[info->n_candidates++] = (struct election_candidate){
                 .name = lease_leader(lease),
@@ -154,9 +156,9 @@ void candidates_list(const struct book_lease *lease, struct mono now, struct are
         }
         if (i < n) {
             info->candidates[info->n_candidates++] = (struct election_candidate){
-                .name = candidate_name(sorted[i]),
-                .priority = sorted[i]->priority,
-                .last_seen = sorted[i]->seen_at,
+                .name = candidate_name(&sorted[i]),
+                .priority = sorted[i].priority,
+                .last_seen = sorted[i].seen_at,
             };
         }
     }

@@ -170,7 +170,7 @@ static enum err note(struct database_txn *txn, int code)
 
 static MDB_val val_of(struct str s)
 {
-    return (MDB_val){.mv_size = s.n, .mv_data = (void *)(uintptr_t)s.p};
+    return (MDB_val){.mv_size = s.n, .mv_data = (void *)s.p};
 }
 
 enum err database_put(struct database_txn *txn, struct str key, struct str value)

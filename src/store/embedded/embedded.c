@@ -2,6 +2,7 @@
 #include "store/embedded/embedded.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,8 +103,8 @@ static void status(struct store *store, struct store_status *out)
     } else if (left_us > 0) {
         out->state = STORE_STARTING;
         (void)snprintf(out->why, sizeof out->why,
-                       "after a restart of the machine nothing is granted for another %lld s",
-                       (long long)(left_us / 1000000 + 1));
+                       "after a restart of the machine nothing is granted for another %" PRId64 " s",
+                       left_us / 1000000 + 1);
     }
     uv_mutex_unlock(&self->status_lock);
 }

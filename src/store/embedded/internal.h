@@ -30,6 +30,11 @@
 /* Leases ended in one turn: some 2 us each, so that a turn stays short. */
 #define EMBEDDED_EXPIRE_PER_TURN 500
 
+/* Changes that wait for the writer; beyond that no more leases are ended (a decision sees that they are over
+ * all the same), or a grant in the middle of a crowd of expiries would wait for the deletion of all of them.
+ */
+#define EMBEDDED_BEHIND_MAX 1000
+
 #define EMBEDDED_RETRY_MS 1000
 
 /* A list of requests by their `next`, in order. */

@@ -80,7 +80,8 @@ static void on_expiry(struct loop *loop, struct loop_timer *timer)
     struct lane *lane = CONTAINER_OF(timer, struct lane, expiry);
     struct mono now = lane_time(lane, loop_now(loop));
     lane->expiry_at = MONO_NEVER;
-    bool more = book_expire(lane->book, now, loop_wall(loop), EMBEDDED_EXPIRE_PER_TURN);
+    bool behind = lane->flying != NULL && lane->filling->n_changes >= EMBEDDED_BEHIND_MAX;
+    bool more = behind || book_expire(lane->book, now, loop_wall(loop), EMBEDDED_EXPIRE_PER_TURN);
     /* A crowd of expiries takes several turns, with requests answered in between. */
     arm_expiry(lane, more ? mono_add_ms(now, 1) : book_next(lane->book));
 }

@@ -90,7 +90,8 @@ size_t record_value(const struct book_record *record, struct str key, char out[R
 
 static enum err corrupt(struct error *error, const char *what)
 {
-    return error_set(error, EA_CORRUPT, "%s", what);
+    (void)error_set(error, EA_CORRUPT, "%s", what);
+    return EA_CORRUPT;
 }
 
 enum err record_read(struct str key, struct str value, struct book_record *out, struct error *error)

@@ -180,7 +180,7 @@ static enum err fill(struct database_txn *txn, void *arg)
  */
 static enum err commit(struct writer *writer, const struct transaction *t, struct error *error)
 {
-    enum err err = database_write(writer->db, fill, (void *)(uintptr_t)t, error);
+    enum err err = database_write(writer->db, fill, (void *)t, error);
     if (err != EA_OK) {
         return err;
     }
@@ -305,7 +305,11 @@ static void close_in_order(struct writer *writer)
     struct transaction t = {.header = writer->header, .with_header = true};
     struct error error = ERROR_NONE;
     t.header.clean = memcmp(writer->header.boot_id, writer->boot_id, BOOT_ID_BYTES) == 0;
-    if (commit(writer, &t, &error) != EA_OK || commit(writer, &t, &error) != EA_OK) {
+    enum err err = commit(writer, &t, &error);
+    if (err == EA_OK) {
+        err = commit(writer, &t, &error);
+    }
+    if (err != EA_OK) {
         log_warning("store", "not closed in order", LOG_TEXT("why", error.text));
     }
 }
