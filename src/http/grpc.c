@@ -132,6 +132,7 @@ static void unary_call(struct grpc_state *state)
     enter(state);
     call->method->on_call(call, message);
     leave(state);
+    grpc_reader_fini(&state->reader); /* no other message comes; the call may live long */
     exchange_consumed(call->ex, state->owed);
     state->owed = 0;
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -75,6 +76,29 @@ static void streams_may_be_interleaved(void **state)
     assert_string_equal(peer_log(peer),
                         "HEADERS 1 :status=200 content-length=2\nHEADERS 3 :status=200 content-length=2\n"
                         "DATA 1 \"aA\" END\nDATA 3 \"bB\" END\n");
+}
+
+static void hundreds_of_streams_may_be_open_at_once(void **state)
+{
+    struct peer *peer = *state;
+    const int32_t streams = 500; /* nghttp2's table of streams grows on the way */
+    for (int round = 0; round < 2; round++) {
+        int32_t first = round * 2 * streams + 1;
+        for (int32_t i = 0; i < streams; i++) {
+            peer_post(peer, first + 2 * i, "/echo");
+        }
+        peer_run(peer);
+        assert_string_equal(peer_log(peer), "");
+        for (int32_t i = 0; i < streams; i++) {
+            peer_data(peer, first + 2 * i, "x", 1, true);
+        }
+        peer_run(peer);
+        int32_t answered = 0;
+        for (const char *at = peer_log(peer); (at = strstr(at, " \"x\" END\n")) != NULL; at++) {
+            answered++;
+        }
+        assert_int_equal(answered, streams);
+    }
 }
 
 static void the_answers_of_a_turn_leave_in_one_write(void **state)
@@ -198,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_body_comes_whole_and_without_a_copy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_body_in_pieces_is_put_together, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_may_be_interleaved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(hundreds_of_streams_may_be_open_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_answers_of_a_turn_leave_in_one_write, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_ping_is_answered, set_up, tear_down),
         cmocka_unit_test(a_wrong_preface_ends_the_connection),

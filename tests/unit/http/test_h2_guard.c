@@ -35,6 +35,24 @@ static void pings_at_the_allowed_distance_never_end_it(void **state)
     }
 }
 
+static void a_ping_may_be_a_tenth_too_early_and_not_more(void **state)
+{
+    (void)state;
+    struct h2_guard guard;
+    h2_guard_init(&guard, 10 * SECOND_US, start);
+    struct mono now = start;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(h2_guard_ping(&guard, now), H2_FINE);
+        now = mono_add_us(now, 9 * SECOND_US);
+    }
+    now = mono_add_us(now, -1);
+    assert_int_equal(h2_guard_ping(&guard, now), H2_FINE);
+    now = mono_add_us(now, 9 * SECOND_US - 1);
+    assert_int_equal(h2_guard_ping(&guard, now), H2_FINE);
+    now = mono_add_us(now, 9 * SECOND_US - 1);
+    assert_int_equal(h2_guard_ping(&guard, now), H2_TOO_MANY_PINGS);
+}
+
 static void an_answer_forgives_early_pings(void **state)
 {
     (void)state;
@@ -138,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_third_early_ping_is_one_too_many),
         cmocka_unit_test(pings_at_the_allowed_distance_never_end_it),
+        cmocka_unit_test(a_ping_may_be_a_tenth_too_early_and_not_more),
         cmocka_unit_test(an_answer_forgives_early_pings),
         cmocka_unit_test(pings_are_free_when_no_distance_is_set),
         cmocka_unit_test(a_hundred_resets_are_allowed_at_once_and_a_hundred_a_second),

@@ -146,6 +146,16 @@ static void a_malformed_request_is_reset_and_the_connection_lives(void **state)
     assert_string_equal(peer_log(peer), "HEADERS 7 :status=200 content-length=0 END\n");
 }
 
+static void a_request_without_a_path_is_answered_400(void **state)
+{
+    struct peer *peer = *state;
+    const struct peer_field fields[] = {{":method", "CONNECT"}, {":authority", "agent"}};
+    peer_headers(peer, 1, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, fields, ARRAY_LENGTH(fields));
+    peer_run(peer);
+    assert_non_null(strstr(peer_log(peer), "HEADERS 1 :status=400 "));
+    assert_int_equal(peer->last_refused, 400);
+}
+
 static void a_body_that_is_not_as_long_as_it_said_is_reset(void **state)
 {
     struct peer *peer = *state;
@@ -413,6 +423,7 @@ int main(void)
         TEST(a_flood_of_continuations_ends_the_connection),
         TEST(several_fields_of_a_name_are_one_list),
         TEST(a_malformed_request_is_reset_and_the_connection_lives),
+        TEST(a_request_without_a_path_is_answered_400),
         TEST(a_body_that_is_not_as_long_as_it_said_is_reset),
         TEST(a_body_that_is_too_large_is_answered_413),
         TEST(an_answer_before_the_body_stops_the_client),
