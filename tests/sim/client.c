@@ -20,7 +20,8 @@ void client_init(struct sim *sim, unsigned client)
 {
     struct client *self = &sim->clients[client];
     self->election = sim_chance(sim, 80) ? 0 : 1;
-    self->rate_ppm = rng_range(&sim->rng, -RATE_PPM, RATE_PPM) / (sim_chance(sim, 50) ? 1 : 100);
+    self->rate_ppm = rng_range(&sim->rng, -RATE_PPM, RATE_PPM);
+    self->rate_ppm /= sim_chance(sim, 50) ? 1 : 100;
     self->plain = sim_chance(sim, 25);
     self->term_ms = (int32_t)rng_range(&sim->rng, TERM_LEAST_MS, TERM_MOST_MS);
     sim_after_us(sim, rng_range(&sim->rng, 0, THINK_MOST_MS * US_PER_MS),

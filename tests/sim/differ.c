@@ -235,20 +235,18 @@ static void pick_request(struct differ *d, struct election_request *request, siz
     static const enum election_op ops[] = {OP_CAMPAIGN, OP_CAMPAIGN, OP_CAMPAIGN, OP_CAMPAIGN, OP_EXTEND,
                                            OP_EXTEND,   OP_EXTEND,   OP_RESIGN,   OP_RESIGN,   OP_HANDOVER,
                                            OP_HANDOVER, OP_GET,      OP_INFO,     OP_INFO,     OP_LIST};
+    /* One draw a statement, so that a seed means the same with every compiler. */
     *election = rng_below(&d->rng, chance(d, 70) ? 2 : ELECTIONS);
     *request = (struct election_request){
-        .op = ops[rng_below(&d->rng, ARRAY_LENGTH(ops))],
-        .kind = str_of(kinds[chance(d, 85) ? 0 : 1]),
-        .election = str_of(d->elections[*election]),
-        .candidate = str_of(d->candidates[rng_below(&d->rng, d->n_candidates)]),
-        .token = pick_token(d, *election),
-        .past = chance(d, 60) ? 0 : pick_token(d, *election),
-        .term_ms = pick_term(d),
-        .priority = (int32_t)rng_range(&d->rng, 0, 3),
-        .page_size = (uint32_t)rng_range(&d->rng, 1, 4),
-        .start = d->now,
-        .deadline = MONO_NEVER,
-    };
+        .election = str_of(d->elections[*election]), .start = d->now, .deadline = MONO_NEVER};
+    request->op = ops[rng_below(&d->rng, ARRAY_LENGTH(ops))];
+    request->kind = str_of(kinds[chance(d, 85) ? 0 : 1]);
+    request->candidate = str_of(d->candidates[rng_below(&d->rng, d->n_candidates)]);
+    request->token = pick_token(d, *election);
+    request->past = chance(d, 60) ? 0 : pick_token(d, *election);
+    request->term_ms = pick_term(d);
+    request->priority = (int32_t)rng_range(&d->rng, 0, 3);
+    request->page_size = (uint32_t)rng_range(&d->rng, 1, 4);
     if (request->op == OP_HANDOVER && chance(d, 60)) {
         request->from = str_of(d->candidates[rng_below(&d->rng, d->n_candidates)]);
     }

@@ -152,16 +152,20 @@ static void run_due(struct sim *sim, const struct due *due)
     }
 }
 
+/* One draw a statement: the order within an initialiser is the compiler's, and a seed means the same
+ * everywhere. */
 static void pick_weather(struct sim *sim)
 {
+    struct weather *weather = &sim->weather;
     bool calm = sim_chance(sim, 15);
-    sim->weather = (struct weather){
-        .loss_percent = calm ? 0 : rng_below(&sim->rng, 12),
-        .repeat_percent = calm ? 0 : rng_below(&sim->rng, 10),
-        .slow_percent = calm ? 0 : rng_below(&sim->rng, 30),
-        .crash_percent = calm ? 0 : rng_below(&sim->rng, 5),
-        .slow_disk_percent = rng_below(&sim->rng, 20),
-    };
+    weather->slow_disk_percent = rng_below(&sim->rng, 20);
+    if (calm) {
+        return;
+    }
+    weather->loss_percent = rng_below(&sim->rng, 12);
+    weather->repeat_percent = rng_below(&sim->rng, 10);
+    weather->slow_percent = rng_below(&sim->rng, 30);
+    weather->crash_percent = rng_below(&sim->rng, 9);
 }
 
 static void fini(struct sim *sim)

@@ -11,7 +11,7 @@
 #include "core/names.h"
 
 #define CANDIDATES_KEPT   64
-#define CANDIDATE_KEPT_MS (60 * 1000)
+#define CANDIDATE_KEPT_MS 60000
 #define PRIORITY_DEFAULT  1
 #define US_PER_MS         1000
 
@@ -127,7 +127,7 @@ static struct election *add(struct ledger *ledger, struct str kind, struct str n
     struct election *election = mem_zalloc(sizeof *election);
     election->kind = text_of(kind);
     election->name = text_of(name);
-    ledger->elections = mem_realloc(ledger->elections, (ledger->n + 1) * sizeof *ledger->elections);
+    ledger->elections = mem_realloc(ledger->elections, (ledger->n + 1) * sizeof(struct election *));
     ledger->elections[ledger->n++] = election;
     return election;
 }
