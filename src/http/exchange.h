@@ -77,8 +77,8 @@ struct exchange {
     struct loop *loop;
     struct arena arena;
 
-    /* --- the request: slices into the arena or, until the handler returns, into the read buffer (see
-     * `stable`) ------- */
+    /* The request. Slices point into the arena or, until the handler returns, into the read buffer (see
+     * `stable`). They may move between on_head and on_request: keep none from the one to the other. */
     enum http_method method;
     uint8_t version;  /* 1 or 2 */
     bool secure;      /* over TLS */

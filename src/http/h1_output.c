@@ -131,24 +131,40 @@ static void hx_start(struct exchange *ex, int status, const struct http_field *f
     }
 }
 
+/* RFC 9112, 7.1 */
+static void write_chunk(struct stream *stream, struct str bytes)
+{
+    char size[16 + 2];
+    size_t at = sizeof size;
+    size[--at] = '\n';
+    size[--at] = '\r';
+    for (size_t n = bytes.n; n > 0; n >>= 4) {
+        size[--at] = "0123456789abcdef"[n & 15];
+    }
+    size_t size_bytes = sizeof size - at;
+    if (bytes.n > TOGETHER_BYTES) {
+        stream_write(stream, size + at, size_bytes);
+        stream_write(stream, bytes.p, bytes.n);
+        stream_write(stream, "\r\n", 2);
+        return;
+    }
+    size_t room;
+    uint8_t *out = stream_reserve(stream, size_bytes + bytes.n + 2, &room);
+    memcpy(out, size + at, size_bytes);
+    memcpy(out + size_bytes, bytes.p, bytes.n);
+    out[size_bytes + bytes.n] = '\r';
+    out[size_bytes + bytes.n + 1] = '\n';
+    stream_commit(stream, size_bytes + bytes.n + 2);
+}
+
 static size_t hx_write(struct exchange *ex, struct str bytes)
 {
     struct h1_exchange *hx = hx_of(ex);
     struct stream *stream = hx->h1->conn.stream;
-    /* A chunk of size 0 would be the last one. */
     if (bytes.n > 0 && hx->framing == H1_BY_CLOSE) {
         stream_write(stream, bytes.p, bytes.n);
-    } else if (bytes.n > 0 && hx->framing == H1_BY_CHUNKS) {
-        char size[16 + 2];
-        size_t at = sizeof size;
-        size[--at] = '\n';
-        size[--at] = '\r';
-        for (size_t n = bytes.n; n > 0; n >>= 4) {
-            size[--at] = "0123456789abcdef"[n & 15];
-        }
-        stream_write(stream, size + at, sizeof size - at);
-        stream_write(stream, bytes.p, bytes.n);
-        stream_write(stream, "\r\n", 2);
+    } else if (bytes.n > 0 && hx->framing == H1_BY_CHUNKS) { /* a chunk of size 0 would be the last one */
+        write_chunk(stream, bytes);
     }
     return stream_backlog(stream);
 }

@@ -111,6 +111,10 @@ static void on_request(struct exchange *ex, void *user)
         exchange_reset(ex, 0);
     } else if (str_eq(ex->path, STR("/empty"))) {
         exchange_answer(ex, 204, NULL, 0, STR(""));
+    } else if (str_eq(ex->path, STR("/long"))) {
+        exchange_start(ex, 200, NULL, 0);
+        exchange_write(ex, str_from(big, sizeof big));
+        exchange_finish(ex, NULL, 0);
     } else if (str_eq(ex->path, STR("/big"))) {
         exchange_answer(ex, 200, NULL, 0, str_from(big, sizeof big));
     } else {

@@ -12,6 +12,7 @@
  *     /reset    the connection is torn
  *     /empty    204
  *     /big      100,000 bytes at once
+ *     /long     the same as one piece of an answer in pieces
  *     others    404
  */
 #ifndef EA_TEST_H1_FIXTURE_H

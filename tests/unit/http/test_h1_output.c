@@ -93,6 +93,17 @@ static void a_long_answer_comes_whole(void **state)
     fixture_fini(&f);
 }
 
+static void a_long_piece_is_one_chunk(void **state)
+{
+    struct one *one = *state;
+    say(one, "GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+    static const char before[] = OK_HEAD "transfer-encoding: chunked\r\n\r\n186a0\r\n";
+    static const char after[] = "\r\n0\r\n\r\n";
+    assert_int_equal(one->client.got.n, sizeof before - 1 + 100000 + sizeof after - 1);
+    assert_memory_equal(one->client.got.p, before, sizeof before - 1);
+    assert_memory_equal(one->client.got.p + sizeof before - 1 + 100000, after, sizeof after - 1);
+}
+
 /* --- slow readers and writers ------------------------------------------------------------------ */
 
 static void a_producer_stops_at_the_mark_and_goes_on_when_the_client_reads(void **state)
@@ -167,6 +178,7 @@ int main(void)
         cmocka_unit_test(http_1_0_keeps_the_connection_only_when_asked),
         cmocka_unit_test(a_refusal_is_json_with_the_reason_and_closes),
         cmocka_unit_test(a_long_answer_comes_whole),
+        ONE(a_long_piece_is_one_chunk),
         cmocka_unit_test(a_producer_stops_at_the_mark_and_goes_on_when_the_client_reads),
         cmocka_unit_test(a_client_that_takes_nothing_for_20_s_is_cut_off),
         ONE(streamed_input_is_read_only_as_it_is_consumed),
