@@ -5,7 +5,7 @@
 #   make build    the programs in build/, optimised
 #   make lint     format, include directions, clang-tidy, cppcheck, stale documents
 #   make format   lays out all C files
-#   make docs     generates docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
+#   make docs     generates docs/api.md, docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
 #   make sim      the simulation over SIM_SEEDS (100000) seeds

@@ -1,5 +1,6 @@
 /*
- * Writes docs/configuration.md, docs/metrics.md and docs/errors.md from the tables the code is made of.
+ * Writes docs/configuration.md, docs/metrics.md, docs/errors.md and docs/api.md from the tables the code is
+ * made of.
  *
  *     gen_docs DIRECTORY            writes them
  *     gen_docs --check DIRECTORY    writes nothing; ends with 1 and names those that differ
@@ -13,6 +14,7 @@
 #include "config/row.h"
 #include "config/show.h"
 #include "config/value.h"
+#include "gen_docs.h"
 #include "metrics/family.h"
 #include "metrics/metrics.h"
 
@@ -26,7 +28,7 @@ static void add(struct buf *out, const char *text)
     buf_add_str(out, str_of(text));
 }
 
-static void add_notice(struct buf *out, const char *title, const char *table)
+void gen_docs_notice(struct buf *out, const char *title, const char *table)
 {
     buf_format(out, "# %s\n\n<!-- Generated from %s by tools/gen_docs.c; `make docs` writes it anew. -->\n\n",
                title, table);
@@ -150,7 +152,7 @@ static void configuration_laters(struct buf *out)
 
 static enum err write_configuration(struct buf *out)
 {
-    add_notice(out, "Configuration", "src/config/config.def");
+    gen_docs_notice(out, "Configuration", "src/config/config.def");
     add(out, configuration_head);
     const struct config_group *group = NULL;
     for (size_t i = 0; i < CONFIG_SETTING_COUNT; i++) {
@@ -240,7 +242,7 @@ static enum err write_metrics(struct buf *out)
         METRICS_REASONS(R)
 #undef R
     };
-    add_notice(out, "Metrics", "src/metrics/metrics.def");
+    gen_docs_notice(out, "Metrics", "src/metrics/metrics.def");
     add(out, "`GET /metrics` answers with Prometheus' text format, or with OpenMetrics 1.0 to a client that "
              "accepts\n"
              "`application/openmetrics-text`. It is served on the HTTP listener, and on `admin.port` where "
@@ -316,7 +318,7 @@ static void errors_exit(struct buf *out)
 
 static enum err write_errors(struct buf *out)
 {
-    add_notice(out, "Errors", "src/base/error.def");
+    gen_docs_notice(out, "Errors", "src/base/error.def");
     errors_wire(out);
     errors_exit(out);
     return EA_OK;
@@ -329,6 +331,7 @@ static const struct {
     {"configuration.md", write_configuration},
     {"metrics.md", write_metrics},
     {"errors.md", write_errors},
+    {"api.md", gen_docs_api},
 };
 
 static bool write_file(const char *path, struct str text)
