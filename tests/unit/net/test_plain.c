@@ -110,6 +110,24 @@ static void writing_to_a_peer_that_is_gone_ends_the_stream_and_not_the_process(v
     assert_int_equal(f->end.why, EA_CLOSED);
 }
 
+static void a_write_that_would_raise_a_signal_raises_none(void **state)
+{
+    struct fixture *f = *state;
+    struct end end = {.stream = NULL};
+    struct stream *stream;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(plain_stream_new(&stream, f->loop, fds[0], NULL), EA_OK);
+    end_start(&end, stream);
+    (void)close(fds[1]);
+    end_write(&end, "x", 1); /* written before the poll that would tell of the end: EPIPE */
+    STEP_UNTIL(f->loop, end.closes == 1);
+    assert_int_equal(end.why, EA_CLOSED);
+    assert_int_equal(end.ends, 0);
+    buf_fini(&end.got);
+}
+
 static void a_reset_while_paused_is_noticed(void **state)
 {
     struct fixture *f = *state;
@@ -177,6 +195,7 @@ int main(void)
         T(a_peer_that_has_ended_its_side_still_gets_the_answer),
         T(what_came_before_a_reset_is_read),
         T(writing_to_a_peer_that_is_gone_ends_the_stream_and_not_the_process),
+        T(a_write_that_would_raise_a_signal_raises_none),
         T(a_reset_while_paused_is_noticed),
         T(abort_is_a_reset_for_the_peer),
         T(a_broken_connection_has_no_peer_to_name),

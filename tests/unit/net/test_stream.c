@@ -550,6 +550,26 @@ static void aborted_or_closed_in_on_drain(void **state)
     assert_int_equal(f->a.drains, 1);
 }
 
+static void write_and_abort(struct end *end)
+{
+    end_write(end, "late", 4); /* queues the stream for the next turn, which it does not live to see */
+    end_abort(end);
+}
+
+static void written_and_aborted_in_on_drain(void **state)
+{
+    struct fixture *f = *state;
+
+    f->a.do_drain = write_and_abort;
+    f->b.do_end = close_now;
+    start_both(f);
+    /* So much that a socket drains after a poll has said so: then it is still queued when libuv lets go. */
+    write_pattern(&f->a, f->kind == KIND_TCP || f->kind == KIND_UNIX ? 16000000 : 3 * STREAM_HIGH_BYTES);
+    STEP_UNTIL(f->loop, f->a.closes == 1 && f->b.closes == 1);
+    assert_int_equal(f->a.drains, 1);
+    assert_int_equal(f->a.why, EA_OK);
+}
+
 static void streams_that_were_never_started_can_be_closed_or_aborted(void **state)
 {
     struct fixture *f = *state;
@@ -612,6 +632,7 @@ static const struct {
     T(closed_in_on_flush_the_answer_still_goes_out),
     T(aborted_in_on_end),
     T(aborted_or_closed_in_on_drain),
+    T(written_and_aborted_in_on_drain),
     T(streams_that_were_never_started_can_be_closed_or_aborted),
     T(facts_are_told),
 };
