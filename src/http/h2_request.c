@@ -220,11 +220,15 @@ static void head_came(struct h2_conn *conn, struct h2_stream *stream)
         h2_stream_refuse(stream, 400, "the path does not begin with /\n");
         return;
     }
+    const struct http_limits *limits = http_server_limits(conn->http.server);
     void *handler_user = NULL;
     const struct http_handler *handler = http_server_handler(conn->http.server, &handler_user);
     switch (handler->on_head(ex, handler_user)) {
     case HTTP_BUFFER:
         stream->input = H2_IN_BUFFER;
+        if (limits->body_us > 0) {
+            h2_time_arm(conn, mono_add_us(stream->opened, limits->body_us));
+        }
         break;
     case HTTP_STREAM:
         stream->input = H2_IN_STREAM;
@@ -276,10 +280,6 @@ void h2_conn_settle_chunk(struct h2_conn *conn)
          * is given back when the request was handled. */
         int rv = nghttp2_session_consume_stream(conn->session, stream->id, piece.n);
         assert(rv == 0);
-        int64_t body_us = http_server_limits(conn->http.server)->body_us;
-        if (body_us > 0) {
-            h2_time_arm(conn, mono_add_us(stream->opened, body_us));
-        }
     } else if (stream->input == H2_IN_STREAM) {
         give_piece(conn, stream, piece, false);
     } else {

@@ -91,6 +91,19 @@ static void a_body_that_does_not_end_is_answered_408(void **state)
     assert_string_equal(peer_log(peer), "HEADERS 3 :status=200 content-length=0 END\n");
 }
 
+static void a_body_that_does_not_begin_is_answered_408_in_time(void **state)
+{
+    struct peer *peer = *state;
+    peer_wait_us(peer,
+                 5 * SECOND_US); /* so that no other time of the connection's comes at the same moment */
+    (void)peer_log(peer);
+    peer_post(peer, 1, "/echo");
+    peer_wait_us(peer, 10 * SECOND_US - 100000);
+    assert_null(strstr(peer_log(peer), "408"));
+    peer_wait_us(peer, 100000);
+    assert_non_null(strstr(peer_log(peer), "HEADERS 1 :status=408 "));
+}
+
 static void a_streaming_body_has_no_such_end(void **state)
 {
     struct peer *peer = *state;
@@ -231,6 +244,8 @@ int main(void)
         cmocka_unit_test(a_client_without_settings_is_sent_away),
         cmocka_unit_test_setup_teardown(a_header_block_that_does_not_end_is_cut_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_body_that_does_not_end_is_answered_408, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_body_that_does_not_begin_is_answered_408_in_time, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_streaming_body_has_no_such_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_client_is_pinged_and_lives_by_its_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_answer_a_ping_is_dropped, set_up, tear_down),
