@@ -8,7 +8,10 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include <uv.h>
 
@@ -49,6 +52,7 @@ struct crowd {
     struct lane_thread threads[LANES];
     atomic_int running;
     atomic_int events;
+    atomic_int statuses;
 };
 
 static void ask(struct asker *asker);
@@ -145,6 +149,12 @@ static void on_event(void *user, unsigned lane, const struct election_event *eve
     atomic_fetch_add(&crowd->events, 1);
 }
 
+static void on_status(void *user)
+{
+    struct crowd *crowd = user;
+    atomic_fetch_add(&crowd->statuses, 1);
+}
+
 static void crowd_init(struct crowd *crowd, const char *path)
 {
     struct loop *loops[LANES];
@@ -163,6 +173,7 @@ static void crowd_init(struct crowd *crowd, const char *path)
                                     .seed = 9,
                                     .max_term_ms = 3600000,
                                     .on_event = on_event,
+                                    .on_status = on_status,
                                     .user = crowd,
                                     .path = path};
     struct error error = ERROR_NONE;
@@ -267,70 +278,143 @@ static void requests_under_way_are_answered_at_close(void **state)
     (void)state;
 }
 
-/* A list over all lanes is one list. */
+/* --- three lanes stepped by hand, asked on the first --- */
+
+struct hand {
+    struct crowd *crowd;
+    struct rig rig;   /* its directory, and requests */
+    struct loop *own; /* the rig's loop, while it has another */
+};
+
+static void hand_step(struct hand *hand)
+{
+    for (int lane = 0; lane < LANES; lane++) {
+        (void)loop_step(hand->crowd->threads[lane].loop);
+    }
+}
+
+static struct election_request *hand_ask(struct hand *hand, struct election_request request)
+{
+    hand->rig.clock.mono = clock_mono(&clock_system);
+    request.deadline = mono_add_ms(hand->rig.clock.mono, 60000);
+    request.term_ms = 3600000;
+    rig_submit(&hand->rig, request);
+    while (!hand->rig.answered) {
+        hand_step(hand);
+    }
+    return &hand->rig.request;
+}
+
+static struct election_request *hand_campaign(struct hand *hand, int i)
+{
+    static char name[32];
+    snprintf(name, sizeof name, "n%03d", i);
+    return hand_ask(
+        hand, (struct election_request){.op = OP_CAMPAIGN, .election = str_of(name), .candidate = STR("a")});
+}
+
+static struct hand *hand_new(const char *path)
+{
+    struct hand *hand = mem_zalloc(sizeof *hand);
+    rig_init(&hand->rig);
+    hand->crowd = mem_alloc(sizeof *hand->crowd);
+    crowd_init(hand->crowd, path != NULL ? path : hand->rig.directory);
+    hand->own = hand->rig.loop;
+    hand->rig.loop = hand->crowd->threads[0].loop;
+    hand->rig.store = hand->crowd->store;
+    return hand;
+}
+
+static void hand_free(struct hand *hand)
+{
+    hand->rig.store = NULL;
+    hand->rig.loop = hand->own;
+    crowd_fini(hand->crowd);
+    rig_fini(&hand->rig);
+    mem_free(hand->crowd);
+    mem_free(hand);
+}
+
 static void lists_are_merged_over_lanes_and_pages(void **state)
 {
-    struct crowd *crowd = mem_alloc(sizeof *crowd);
-    crowd_init(crowd, ":memory:");
-    struct rig rig;
-    rig_init(&rig);
-    struct loop *own = rig.loop;
-    rig.loop = crowd->threads[0].loop;
-    rig.store = crowd->store;
-    rig.clock.mono = clock_mono(&clock_system);
+    struct hand *hand = hand_new(":memory:");
     for (int i = 0; i < 100; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "n%02d", (i * 37) % 100);
-        struct election_request request = {
-            .op = OP_CAMPAIGN, .election = str_of(name), .candidate = STR("a"), .term_ms = 3600000};
-        request.deadline = mono_add_ms(rig.clock.mono, 60000);
-        rig_submit(&rig, request);
-        while (!rig.answered) {
-            for (int lane = 0; lane < LANES; lane++) {
-                (void)loop_step(crowd->threads[lane].loop);
-            }
-        }
-        assert_true(rig.request.elected);
+        assert_true(hand_campaign(hand, i * 37 % 100)->elected);
     }
     char after[16] = "";
     int seen = 0;
     bool more = true;
     while (more) {
-        struct election_request request = {.op = OP_LIST, .after = str_of(after), .page_size = 9};
-        request.deadline = mono_add_ms(rig.clock.mono, 60000);
-        rig_submit(&rig, request);
-        while (!rig.answered) {
-            for (int lane = 0; lane < LANES; lane++) {
-                (void)loop_step(crowd->threads[lane].loop);
-            }
-        }
-        const struct election_list *list = &rig.request.list;
+        const struct election_list *list =
+            &hand_ask(hand, (struct election_request){.op = OP_LIST, .after = str_of(after), .page_size = 9})
+                 ->list;
         for (size_t i = 0; i < list->n; i++, seen++) {
             char expected[16];
-            snprintf(expected, sizeof expected, "n%02d", seen);
+            snprintf(expected, sizeof expected, "n%03d", seen);
             assert_true(str_eq(list->leaders[i].election, str_of(expected)));
         }
         more = list->more;
         assert_int_equal(list->n, more ? 9 : 1);
-        snprintf(after, sizeof after, "n%02d", seen - 1);
+        snprintf(after, sizeof after, "n%03d", seen - 1);
     }
     assert_int_equal(seen, 100);
-    rig.store = NULL;
-    rig.loop = own;
-    rig_fini(&rig);
-    crowd_fini(crowd);
-    mem_free(crowd);
+    hand_free(hand);
+    (void)state;
+}
+
+static enum store_state state_of(const struct hand *hand)
+{
+    struct store_status status;
+    store_status(hand->crowd->store, &status);
+    return status.state;
+}
+
+static void lanes_go_down_and_come_up_one_by_one(void **state)
+{
+    struct hand *hand = hand_new(NULL);
+    struct rlimit limit;
+    int i = 0;
+    for (; i < 20; i++) {
+        assert_true(hand_campaign(hand, i)->elected);
+    }
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = 1; /* not even what is there can be written again */
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (int n = 0; n < 20; n++, i++) {
+        assert_int_equal(hand_campaign(hand, i)->err, EA_UNAVAILABLE);
+        assert_non_null(strstr(hand->rig.why, "cannot write")); /* also from another lane */
+    }
+    assert_int_equal(state_of(hand), STORE_DOWN);
+    for (int n = 0; n < 20; n++) {
+        assert_true(hand_campaign(hand, n)->elected); /* they lead already: nothing to write */
+    }
+    limit.rlim_cur = before;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    while (state_of(hand) != STORE_UP) {
+        hand_step(hand); /* the retry comes with the real clock, within a second */
+    }
+    for (; i < 60; i++) {
+        assert_true(hand_campaign(hand, i)->elected);
+    }
+    assert_true(atomic_load(&hand->crowd->statuses) >= 2);
+    uint64_t led = 0;
+    store_count(hand->crowd->store, add_row, &led);
+    assert_int_equal(led, 40);
+    hand_free(hand);
     (void)state;
 }
 
 int main(void)
 {
-    log_set_level(LOG_ERROR);
+    log_set_level(LOG_PANIC);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_is_answered_once_on_its_own_lane_in_memory),
         cmocka_unit_test(every_request_is_answered_once_on_its_own_lane_with_a_file),
         cmocka_unit_test(requests_under_way_are_answered_at_close),
         cmocka_unit_test(lists_are_merged_over_lanes_and_pages),
+        cmocka_unit_test(lanes_go_down_and_come_up_one_by_one),
     };
     return cmocka_run_group_tests_name("embedded lanes", tests, NULL, NULL);
 }
