@@ -133,7 +133,8 @@ struct http_handler {
 /* --- answering
  * ------------------------------------------------------------------------------------------------------------
  * Content-Length (or chunking), Date and connection management are http's; HEAD answers lose their body
- * there. A header value with CR, LF or NUL is a bug and asserted against. */
+ * there. A header value with CR, LF or NUL is a bug and asserted against; so are more
+ * than 8 KiB of fields (HTTP/1.1). */
 
 /* The whole answer at once; the body is copied into the connection's output. */
 void exchange_answer(struct exchange *ex, int status, const struct http_field *fields, size_t n,
