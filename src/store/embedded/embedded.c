@@ -157,6 +157,13 @@ static void submit(struct store *store, unsigned index, struct election_request 
     struct embedded *self = embedded_of(store);
     struct lane *lane = &self->lanes[index];
     assert_checked(self, request);
+    if (self->closing) { /* the last turns of the loops: nothing new comes in, or they would never be the last
+                          */
+        request->decided = request->start;
+        embedded_refuse(request, STR("the agent ends"));
+        request->done(request);
+        return;
+    }
     if (self->n_lanes == 1) {
         lane_decide(lane, request);
         return;
