@@ -148,7 +148,7 @@ static void many_turns_of_question_and_answer(void **state)
         end_write(&f->a, bytes, sizeof bytes);
         STEP_UNTIL(f->loop, f->a.got.n == (i + 1) * sizeof bytes);
     }
-    assert_pattern(&f->a.got, 200 * 100);
+    assert_pattern(&f->a.got, (size_t)200 * 100);
 }
 
 static void reserved_room_is_contiguous_up_to_a_chunk(void **state)
