@@ -101,7 +101,7 @@ static ssize_t take_out(nghttp2_session *session, int32_t id, uint8_t *to, size_
         conn->moved = h2_conn_now(conn);
         h2_conn_consume(conn, 0);
     }
-    if (n >= left) {
+    if (waiting(stream) == 0) {
         out_emptied(stream);
         if (stream->finishing) {
             *flags |= NGHTTP2_DATA_FLAG_EOF;
