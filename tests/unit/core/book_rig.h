@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "core/book.h"
 
-#define TERM_MS 10000
+#define TERM_MS INT64_C(10000)
 
 struct told {
     char text[4096];

@@ -37,7 +37,7 @@ static void with_no_memory_of_vacant_ones_nothing_is_left(void **state)
     op(&b, OP_RESIGN, "a");
     assert_int_equal(op(&b, OP_INFO, "")->err, EA_NOT_FOUND);
     advance_ms(&b, -5000); /* the wall clock too */
-    b.clock.mono.us += 10000 * 1000;
+    b.clock.mono.us += INT64_C(10000000);
     assert_true(campaign(&b, "b")->tenure.token > token);
     book_check(b.book);
     book_free(b.book);

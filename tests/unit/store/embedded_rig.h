@@ -13,7 +13,7 @@
 #include "net/loop.h"
 #include "store/embedded/internal.h"
 
-#define RIG_TERM_MS 10000
+#define RIG_TERM_MS INT64_C(10000)
 
 struct rig {
     char directory[64];

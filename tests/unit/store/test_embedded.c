@@ -95,7 +95,7 @@ static void a_longer_term_is_there_after_a_restart(void **state)
     assert_int_equal(r->err, EA_OK);
     reopen(rig);
     r = rig_op(rig, OP_GET, "e", "");
-    assert_int_equal(r->tenure.expires.us, rig->clock.mono.us + 90000 * 1000);
+    assert_int_equal(r->tenure.expires.us, rig->clock.mono.us + INT64_C(90000000));
 }
 
 static void what_has_expired_is_not_there_after_a_restart(void **state)
@@ -234,7 +234,7 @@ static void an_answer_that_comes_too_late_promises_nothing(void **state)
     rig_submit(rig,
                (struct election_request){.op = OP_CAMPAIGN, .election = STR("e"), .candidate = STR("a")});
     assert_false(rig->answered);
-    clock_fake_advance_us(&rig->clock, 5000 * 1000);
+    clock_fake_advance_us(&rig->clock, INT64_C(5000000));
     rig_wait(rig);
     assert_int_equal(rig->request.err, EA_UNAVAILABLE);
     assert_false(rig->request.elected);

@@ -17,7 +17,7 @@
 #include "base/random.h"
 #include "embedded_rig.h"
 
-#define LEASES 40
+#define LEASES ((size_t)40)
 
 /* Reading a file takes a process; so not every byte can be tried in every run. `DAMAGE_ALL=1` tries all. */
 #define SAMPLES_DEFAULT 250
@@ -60,15 +60,15 @@ static int set_up(void **state)
     struct error error;
     rig_init(&d->rig);
     assert_int_equal(rig_open(&d->rig, NULL), EA_OK);
-    for (int i = 0; i < LEASES; i++) {
+    for (size_t i = 0; i < LEASES; i++) {
         char name[32];
-        snprintf(name, sizeof name, "election %d", i);
+        snprintf(name, sizeof name, "election %zu", i);
         assert_true(rig_op(&d->rig, OP_CAMPAIGN, name, "somebody")->elected);
     }
     rig_close(&d->rig);
     d->bytes = rig_read(d->rig.file, &d->n);
     assert_int_equal(start(&d->rig, d->original, &error), EA_OK);
-    assert_true(strlen(d->original) > 20 * (size_t)LEASES);
+    assert_true(strlen(d->original) > 20 * LEASES);
     *state = d;
     return 0;
 }
