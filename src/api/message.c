@@ -76,6 +76,8 @@ void message_set_token(ProtobufCMessage *message, const ProtobufCFieldDescriptor
  * https://protobuf.dev/programming-guides/encoding/
  */
 
+#define FIELD_NUMBER_MAX ((1U << 29) - 1)
+
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 /* Takes a varint from the front of *rest. False: none there, or longer than 10 bytes. */
@@ -105,6 +107,9 @@ static bool wire_field(struct str *rest, uint64_t *number, unsigned *type, struc
     }
     *number = key >> 3;
     *type = (unsigned)(key & 7);
+    if (*number == 0 || *number > FIELD_NUMBER_MAX) {
+        return false;
+    }
     switch (*type) {
     case WIRE_VARINT:
         return wire_varint(rest, &n);
@@ -144,9 +149,7 @@ static enum err wire_check(const ProtobufCMessageDescriptor *type, struct str by
             return error_set(error, EA_INVALID, "message: is not a well-formed %s", type->name);
         }
         const ProtobufCFieldDescriptor *field =
-            wire_type == WIRE_BYTES && number <= INT32_MAX
-                ? protobuf_c_message_descriptor_get_field(type, (unsigned)number)
-                : NULL;
+            wire_type == WIRE_BYTES ? protobuf_c_message_descriptor_get_field(type, (unsigned)number) : NULL;
         enum err err = field != NULL && field->type == PROTOBUF_C_TYPE_STRING
                            ? text_check(field->name, value, error)
                            : EA_OK;

@@ -136,8 +136,10 @@ static void malformed_bytes_are_refused(void **state)
     refused(STR("\x10\x01"), MALFORMED);                                         /* a number for a string */
     refused(STR("\x1a\x01"
                 "a"),
-            MALFORMED);                  /* a string for a number */
-    refused(STR("\x00\x01"), MALFORMED); /* field 0 */
+            MALFORMED);                                  /* a string for a number */
+    refused(STR("\x00\x01"), MALFORMED);                 /* field 0 */
+    refused(STR("\x80\x00\x01"), MALFORMED);             /* the same, at length */
+    refused(STR("\x80\x80\x80\x80\x10\x01"), MALFORMED); /* field 2^29 */
     refused(STR("{\"candidate\":\"a\"}"), MALFORMED);
 }
 
