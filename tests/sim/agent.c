@@ -12,6 +12,7 @@
 #define CEILING_STEP_US  INT64_C(10000000)
 #define CEILING_LEFT_US  INT64_C(1000000)
 #define EARLY_US         (100 * US_PER_MS) /* of the mutation DROP_EARLY */
+#define RETRY_US         (1000 * US_PER_MS)
 #define TIMER_LATE_US    (3 * US_PER_MS)
 #define EVENT_LOST_EVERY 7
 #define VACANT_KEPT      8
@@ -55,7 +56,8 @@ static void take_write(void *arg, bool drop, const struct sim_record *record)
     struct sim *sim = arg;
     struct agent *agent = &sim->agent;
     agent->pending = mem_realloc(agent->pending, (agent->n_pending + 1) * sizeof agent->pending[0]);
-    agent->pending[agent->n_pending++] = (struct pending_write){drop, *record};
+    bool begins = !drop && record->token > agent->last_token;
+    agent->pending[agent->n_pending++] = (struct pending_write){drop, begins, *record};
     agent->written++;
     if (drop) {
         return;
@@ -131,9 +133,61 @@ static void hold_answer(struct sim *sim, const struct question *question, const 
     release_answers(sim);
 }
 
+/* Answers that wait for a write up to `upto` will not be given. */
+static void refuse_answers(struct sim *sim, uint64_t upto)
+{
+    static const struct reply refusal = {.err = EA_UNAVAILABLE, .leader = SIM_NOBODY};
+    struct agent *agent = &sim->agent;
+    size_t left = 0;
+    for (size_t i = 0; i < agent->n_held; i++) {
+        if (agent->held[i].after <= upto) {
+            sim_send_reply(sim, &agent->held[i].question, &refusal);
+        } else {
+            agent->held[left++] = agent->held[i];
+        }
+    }
+    agent->n_held = left;
+}
+
+/*
+ * The disk refuses what was decided up to `upto`. Everything that waits is refused, also what waits for later
+ * writes (it may rely on what failed), and every tenure that nobody was told of is taken back. The writes
+ * stay in their order and are tried again.
+ */
+static void fail_commit(struct sim *sim, uint64_t upto)
+{
+    struct agent *agent = &sim->agent;
+    bool all = sim->mutation != MUTATION_FAILURE_FORGETS_LATER;
+    size_t n = all ? agent->n_pending : upto - agent->durable;
+    trace_note(sim->trace, sim->now, "the disk fails: %zu writes, %zu answers", agent->n_pending,
+               agent->n_held);
+    sim->counters->failed_writes++;
+    agent->down = true;
+    decider_freeze(agent->deciders[0], "the disk fails");
+    refuse_answers(sim, all ? agent->written : upto);
+    facts_begin_decision(sim, NULL);
+    for (size_t i = 0; i < n; i++) {
+        struct pending_write write = agent->pending[i]; /* withdrawing adds to the list */
+        agent->pending[i].begins = false;
+        if (write.begins) {
+            decider_withdraw(agent->deciders[0], sim->now, sim_wall(sim), &write.record);
+        }
+    }
+    sim_after_us(sim, RETRY_US,
+                 (struct due){.kind = DUE_COMMIT, .who = agent->boots, .number = agent->written});
+}
+
 void agent_commit(struct sim *sim, uint64_t upto)
 {
     struct agent *agent = &sim->agent;
+    if (decider_can_freeze(agent->deciders[0]) && sim_chance(sim, sim->weather.bad_disk_percent)) {
+        fail_commit(sim, upto);
+        return;
+    }
+    if (agent->down) {
+        agent->down = false;
+        decider_freeze(agent->deciders[0], NULL);
+    }
     agent->committing = false;
     apply_writes(agent, upto - agent->durable);
     agent->durable = upto;
@@ -313,6 +367,7 @@ void agent_crash(struct sim *sim)
     agent->n_held = 0;
     agent->up = false;
     agent->committing = false;
+    agent->down = false;
     agent->cached = (struct reply){0};
     free_deciders(agent);
     if (sim_chance(sim, 40)) {

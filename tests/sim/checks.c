@@ -143,8 +143,24 @@ static void check_handover(struct sim *sim, const struct reply *reply)
     sim->counters->refused_handovers += reply->err == EA_HELD;
 }
 
+/* A store that cannot write refuses changes, and then nothing has changed (E8). */
+static void check_refusal(struct sim *sim, const struct reply *reply)
+{
+    bool empty = reply->leader == SIM_NOBODY && reply->token == 0 && !reply->elected;
+    if (sim->decision.question->op == OP_GET || sim->decision.began != 0 || sim->decision.ended != 0 ||
+        !empty) {
+        trace_fail(sim->trace, "check_refusal", "%s: refused, but %u began and %u ended",
+                   election_op_name(sim->decision.question->op), sim->decision.began, sim->decision.ended);
+    }
+    sim->counters->refusals++;
+}
+
 void check_decision(struct sim *sim, const struct reply *reply)
 {
+    if (sim->agent.down && reply->err == EA_UNAVAILABLE) {
+        check_refusal(sim, reply);
+        return;
+    }
     switch (sim->decision.question->op) {
     case OP_CAMPAIGN:
         check_campaign(sim, reply);

@@ -237,6 +237,23 @@ bool decider_restore(struct decider *decider, struct mono now, const struct sim_
                                  : ledger_restore(decider->ledger, now, &restored);
 }
 
+bool decider_can_freeze(const struct decider *decider)
+{
+    return decider->book != NULL;
+}
+
+void decider_freeze(struct decider *decider, const char *why)
+{
+    book_freeze(decider->book, why);
+}
+
+void decider_withdraw(struct decider *decider, struct mono now, struct wall wall,
+                      const struct sim_record *record)
+{
+    (void)book_withdraw(decider->book, now, wall, str_of(record->kind), str_of(record->election),
+                        record->token);
+}
+
 struct mono decider_next(const struct decider *decider, struct mono poll)
 {
     return decider->book != NULL ? book_next(decider->book) : poll;

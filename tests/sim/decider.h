@@ -63,6 +63,12 @@ void decider_decide(struct decider *decider, struct mono now, struct wall wall,
 void decider_expire(struct decider *decider, struct mono now, struct wall wall);
 bool decider_restore(struct decider *decider, struct mono now, const struct sim_record *record);
 
+/* A store that cannot write: book_freeze() and book_withdraw(). The ledger has neither. */
+bool decider_can_freeze(const struct decider *decider);
+void decider_freeze(struct decider *decider, const char *why);
+void decider_withdraw(struct decider *decider, struct mono now, struct wall wall,
+                      const struct sim_record *record);
+
 /* When decider_expire() is due: the book knows; the ledger has no timer, so `poll` from now. */
 struct mono decider_next(const struct decider *decider, struct mono poll);
 

@@ -87,6 +87,8 @@ static void check_tenure_ends_rightly(struct sim *sim, const struct tenure_facts
         rightly = (resigns || starts_over) && question->candidate == tenure->leader;
     } else if (question != NULL && action == ACTION_HANDED_OVER) {
         rightly = question->op == OP_HANDOVER;
+    } else if (action == ACTION_STEPPED_DOWN) {
+        rightly = question == NULL && sim->agent.down && !tenure->told;
     }
     if (!rightly) {
         trace_fail(sim->trace, "check_tenure_ends_rightly", "tenure %" PRIu64 " ends: %s", tenure->token,
@@ -130,6 +132,8 @@ static void end_tenure(struct sim *sim, unsigned election, enum election_action 
         if (sim->decision.before == sim->facts[election].present) {
             sim->decision.before = 0;
         }
+    } else if (action == ACTION_STEPPED_DOWN) {
+        sim->counters->withdrawals++;
     } else {
         tenure->uncovered =
             sim->decision.question == NULL || !is_covered(sim, tenure, sim->decision.question);
@@ -154,6 +158,7 @@ static bool check_events_tell_state(struct sim *sim, unsigned election, const st
                event->at.us == sim_wall(sim).us;
         break;
     case ACTION_RESIGNED:
+    case ACTION_STEPPED_DOWN:
         fits = fits && present != NULL && present->leader == sim_client_of(event->leader) &&
                present->token == event->token && event->previous.n == 0 && event->at.us == sim_wall(sim).us;
         break;

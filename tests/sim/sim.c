@@ -162,6 +162,7 @@ static void pick_weather(struct sim *sim)
     if (calm) {
         return;
     }
+    weather->bad_disk_percent = sim_chance(sim, 30) ? 1 + rng_below(&sim->rng, 40) : 0;
     weather->loss_percent = rng_below(&sim->rng, 12);
     weather->repeat_percent = rng_below(&sim->rng, 10);
     weather->slow_percent = rng_below(&sim->rng, 30);

@@ -116,6 +116,7 @@ struct held_answer {
 
 struct pending_write {
     bool drop;
+    bool begins; /* a tenure: nobody is told of it before it is durable */
     struct sim_record record;
 };
 
@@ -134,6 +135,7 @@ struct agent {
     size_t n_held;
     uint64_t last_token; /* the greatest written */
     bool committing;
+    bool down;             /* the last commit failed */
     struct mono expire_at; /* when its timer is set; MONO_NEVER: it is not */
     struct reply cached;   /* for the mutation STALE_READS */
     uint64_t events;
@@ -145,6 +147,7 @@ struct weather {
     uint64_t slow_percent;
     uint64_t crash_percent; /* of commits */
     uint64_t slow_disk_percent;
+    uint64_t bad_disk_percent; /* of commits that fail */
 };
 
 enum due_kind {
@@ -188,9 +191,16 @@ struct due {
     COUNTER(tenures_restored)        \
     COUNTER(beliefs_checked)
 
+/* What only the book can do. */
+#define SIM_BOOK_COUNTERS(COUNTER) \
+    COUNTER(failed_writes)         \
+    COUNTER(refusals)              \
+    COUNTER(withdrawals)
+
 struct sim_counters {
 #define COUNTER(name) uint64_t name;
     SIM_COUNTERS(COUNTER)
+    SIM_BOOK_COUNTERS(COUNTER)
 #undef COUNTER
 };
 

@@ -191,17 +191,28 @@ static void withdraw(void *arg, const struct book_record *record)
 
 static void batch_failed(struct lane *lane, struct batch *batch)
 {
+    struct batch *later = lane->filling;
     struct election_request *waiting = take_waiting(batch);
+    struct election_request *waiting_later = take_waiting(later);
     (void)snprintf(lane->why, sizeof lane->why, "%s", batch->outcome.text);
     if (!lane->down) {
         lane->down = true;
         embedded_lane_state(lane, lane->why);
     }
     book_freeze(lane->book, lane->why);
-    /* Nobody was told of these, and nobody shall be. Their deletion goes behind them into the next batch. */
-    batch_each_begun(batch, withdraw, lane);
-    batch_prepend(lane->filling, batch);
+    /*
+     * S1: also what was decided while the batch was flying is refused, and its tenures withdrawn: it may rely
+     * on what failed (a leader whose grant was in the air campaigned again, with a longer term). Nobody was
+     * told of these tenures, and nobody shall be. All changes stay in their order; the deletions go behind
+     * them.
+     */
+    batch_prepend(later, batch);
+    batch->sequence = later->sequence;
+    lane->filling = batch;
+    batch_each_begun(later, withdraw, lane);
+    batch_prepend(batch, later);
     refuse_all(lane, waiting, str_of(lane->why));
+    refuse_all(lane, waiting_later, str_of(lane->why));
     loop_timer_start(lane->loop, &lane->retry, mono_add_ms(loop_now(lane->loop), EMBEDDED_RETRY_MS));
 }
 

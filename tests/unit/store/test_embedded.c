@@ -509,6 +509,56 @@ static void on_a_full_disk_nothing_new_is_granted_and_nothing_old_is_lost(void *
     assert_string_equal(rig->leader, "b");
 }
 
+struct second {
+    struct loop_task task;
+    struct store *store;
+    struct election_request request;
+    bool answered;
+};
+
+static void take_second(struct election_request *request)
+{
+    struct second *second = request->user;
+    second->answered = true;
+}
+
+static void submit_second(struct loop *loop, struct loop_task *task)
+{
+    struct second *second = CONTAINER_OF(task, struct second, task);
+    store_submit(second->store, 0, &second->request);
+}
+
+/* Invariant S1: the second campaign waits for a later write than the first, but relies on the first. */
+static void a_promise_that_waits_behind_a_failed_write_is_not_given(void **state)
+{
+    struct rig *rig = *state;
+    char why[160];
+    struct second second = {.task = {.run = submit_second}, .store = rig->store};
+    (void)signal(SIGXFSZ, SIG_IGN);
+    limit_files(4096);
+    rig_submit(rig,
+               (struct election_request){.op = OP_CAMPAIGN, .election = STR("e"), .candidate = STR("a")});
+    second.request = rig->request;
+    second.request.term_ms = 2 * RIG_TERM_MS;
+    second.request.done = take_second;
+    second.request.user = &second;
+    loop_at_end(rig->loop, LOOP_STAGE_STORE, &second.task); /* right after the first one's batch has left */
+    rig_wait(rig);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(rig->request.err, EA_UNAVAILABLE);
+    assert_true(second.answered);
+    assert_int_equal(second.request.err, EA_UNAVAILABLE);
+    while (state_of(rig, why) != STORE_UP) {
+        rig_op(rig, OP_GET, "e", "");
+        rig_advance_ms(rig, EMBEDDED_RETRY_MS);
+    }
+    assert_int_equal(rig_op(rig, OP_GET, "e", "")->err, EA_NOT_FOUND);
+    assert_true(rig_op(rig, OP_CAMPAIGN, "e", "b")->elected);
+    reopen(rig);
+    assert_int_equal(rig_op(rig, OP_GET, "e", "")->err, EA_OK);
+    assert_string_equal(rig->leader, "b");
+}
+
 /* --- the end --- */
 
 static void an_open_request_is_answered_at_close(void **state)
@@ -531,6 +581,7 @@ int main(void)
         HOLDS(a_resignation_and_a_handover_are_there_after_a_restart),
         HOLDS(a_longer_term_is_there_after_a_restart),
         HOLDS(what_has_expired_is_not_there_after_a_restart),
+        HOLDS(a_promise_that_waits_behind_a_failed_write_is_not_given),
         HOLDS(tokens_grow_over_a_restart_whatever_the_wall_clock_does),
         HOLDS(a_thousand_leases_come_back),
         HOLDS(in_power_mode_the_same_holds),
