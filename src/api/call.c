@@ -18,16 +18,16 @@ struct call *call_new(struct api_lane *lane, const struct api_method *method, st
     return call;
 }
 
-void call_run(struct call *call)
+bool call_admit(struct call *call)
 {
     struct api_lane *lane = call->lane;
     uint64_t per_s = atomic_load_explicit(&lane->api->rate, memory_order_relaxed);
     if (call->method->action != METRICS_NO_ACTION && !rate_take(&lane->rate, per_s, call->arrived)) {
         call_fail(call, EA_EXHAUSTED,
                   STR("too many requests: the agent's limit of calls a second is reached"));
-        return;
+        return false;
     }
-    call->method->handle(call);
+    return true;
 }
 
 void call_lost(struct call *call)

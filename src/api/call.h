@@ -39,8 +39,15 @@ struct call {
 /* Zeroed but for what is known of the exchange; counted as in flight from here. */
 struct call *call_new(struct api_lane *lane, const struct api_method *method, struct exchange *ex);
 
-/* Checks the limit of calls, then runs the method's handler. call->request is set. */
-void call_run(struct call *call);
+/* Whether the limit of calls lets it in; else it was answered. Before decoding, which costs more. call->send
+ * is set. */
+bool call_admit(struct call *call);
+
+/* Runs the method's handler. call->request is set. */
+static inline void call_run(struct call *call)
+{
+    call->method->handle(call);
+}
 
 /* The carrier has lost the client. */
 void call_lost(struct call *call);

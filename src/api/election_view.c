@@ -42,7 +42,7 @@ static void add_candidates(const struct call *call, PB(ElectionInfo) * out, cons
         candidates[i].name = election_text(call, from->name);
         candidates[i].priority = from->priority;
         candidates[i].last_seen = time_text(call, from->last_seen);
-        candidates[i].leading = from->leading;
+        candidates[i].leading = from->leading && out->leader[0] != '\0';
     }
 }
 

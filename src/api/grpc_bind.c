@@ -33,6 +33,9 @@ void grpc_bind_call(struct grpc_call *grpc, struct str message)
     call->carrier = grpc;
     grpc->user = call;
     grpc->on_cancel = lost;
+    if (!call_admit(call)) {
+        return;
+    }
     struct error error = ERROR_NONE;
     ProtobufCMessage *request = NULL;
     enum err err = message_unpack(call->method->request, message, call->arena, &request, &error);

@@ -192,6 +192,9 @@ static void run_method(const struct rest_route *route, const struct route_match 
     call->send = send_answer;
     ex->user = call;
     ex->on_gone = lost;
+    if (!call_admit(call)) {
+        return;
+    }
     struct error error = ERROR_NONE;
     enum err err = read_request(call, route, match, &error);
     if (err != EA_OK) {

@@ -125,8 +125,7 @@ static struct fake_exchange *exchange_make(struct fixture *fx, enum http_method 
     ex->version = 2;
     ex->stable = true;
     ex->arrived = loop_now(fx->loop);
-    struct str rest = arena_str(&ex->arena, str_of(target));
-    ex->query = rest;
+    ex->query = str_of(target);
     str_split(&ex->query, '?', &ex->path);
     exchange_hold(ex); /* the connection's */
     fake->next = fx->exchanges;
@@ -177,10 +176,25 @@ const char *trailer_of(struct fake_exchange *fake, const char *name)
 
 /* --- REST ---------------------------------------------------------------------------------------------- */
 
+/* The slices are the read buffer's, as with HTTP/1.1: gone when the handler returns. */
 static void deliver(struct fixture *fx, const struct http_handler *handler, struct fake_exchange *fake)
 {
-    if (handler->on_head(&fake->ex, fx->lane) == HTTP_BUFFER) {
-        handler->on_request(&fake->ex, fx->lane);
+    struct exchange *ex = &fake->ex;
+    struct str *slices[] = {&ex->path, &ex->query, &ex->body};
+    void *copies[3];
+    ex->stable = false;
+    for (size_t i = 0; i < 3; i++) {
+        copies[i] = mem_alloc(slices[i]->n + 1);
+        if (slices[i]->n > 0) {
+            memcpy(copies[i], slices[i]->p, slices[i]->n);
+        }
+        slices[i]->p = copies[i];
+    }
+    if (handler->on_head(ex, fx->lane) == HTTP_BUFFER) {
+        handler->on_request(ex, fx->lane);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        mem_free(copies[i]);
     }
 }
 
@@ -188,7 +202,7 @@ struct fake_exchange *rest_call(struct fixture *fx, enum http_method method, con
                                 const char *body)
 {
     struct fake_exchange *fake = exchange_make(fx, method, target);
-    fake->ex.body = body != NULL ? arena_str(&fake->ex.arena, str_of(body)) : STR("");
+    fake->ex.body = str_of(body != NULL ? body : "");
     deliver(fx, &api_handler, fake);
     return fake;
 }

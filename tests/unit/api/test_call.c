@@ -94,7 +94,8 @@ static void calls_over_the_limit_are_refused_in_both_protocols(void **state)
         rest_call(fx, HTTP_GET, "/election/e", NULL);
         fixture_decide(fixture_take(fx), EA_NOT_FOUND);
     }
-    assert_answer(rest_call(fx, HTTP_GET, "/election/e", NULL), 429,
+    /* Before the body is read: it would be refused. */
+    assert_answer(rest_call(fx, HTTP_POST, "/election/e", "{"), 429,
                   "{\"message\":\"too many requests: the agent's limit of calls a second is reached\"}");
     PB(GetLeaderRequest) in = GRPC__ELECTION_AGENT__V1__GET_LEADER_REQUEST__INIT;
     in.election = (char *)"e";
