@@ -29,6 +29,7 @@ static void tell(void)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct agent_signal *self = CONTAINER_OF(handle, struct agent_signal, handle);
+    loop_enter(self->agent->workers[0].loop);
     switch (number) {
     case SIGHUP:
         agent_reload(self->agent);
