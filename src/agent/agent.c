@@ -39,8 +39,7 @@ uint64_t agent_connections(struct agent *agent, uint64_t by[2][2])
     return total;
 }
 
-/* --- hooks
- * -------------------------------------------------------------------------------------------------------- */
+/* --- hooks --- */
 
 static void on_event(void *user, unsigned lane, const struct election_event *event)
 {
@@ -83,8 +82,7 @@ static void gather(void *user, struct metrics_gauges *gauges)
     gauges->store_node_state = status.state == STORE_UP ? 0 : status.state == STORE_STARTING ? 1 : 2;
 }
 
-/* --- assembling
- * ------------------------------------------------------------------------------------------------------ */
+/* --- assembling --- */
 
 /* A daemon that serves many connections takes the descriptors it may have. */
 static void raise_descriptors(uint32_t connections)
@@ -231,9 +229,7 @@ void agent_free(struct agent *agent)
     mem_free(agent);
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- running --- */
 
 void agent_run(struct agent *agent)
 {

@@ -27,8 +27,7 @@ enum err worker_open(struct agent *agent, struct worker *worker, unsigned index,
     return err;
 }
 
-/* --- listening
- * --------------------------------------------------------------------------------------------------- */
+/* --- listening --- */
 
 static bool admit(void *user)
 {
@@ -104,8 +103,7 @@ enum err worker_listen(struct worker *worker, int *grpc_port, int *http_port, in
     return err;
 }
 
-/* --- running
- * ------------------------------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static void run(void *arg)
 {

@@ -9,7 +9,7 @@
 #include "api/services.h"
 #include "base/mem.h"
 
-/* --- readiness ----------------------------------------------------------------------------------------- */
+/* --- readiness --- */
 
 static void readiness_deliver(struct loop *loop, struct loop_message *message)
 {
@@ -52,7 +52,7 @@ bool api_ready(const struct api *api, char why[API_WHY_BYTES])
     return false;
 }
 
-/* --- life ---------------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 /* What each lane may take of the whole process's rate. */
 static uint64_t rate_of_lane(const struct api *api, uint64_t rate)
@@ -114,7 +114,7 @@ struct api_lane *api_lane(struct api *api, unsigned lane)
     return &api->lanes[lane];
 }
 
-/* --- the handlers -------------------------------------------------------------------------------------- */
+/* --- the handlers --- */
 
 static enum http_intake on_head(struct exchange *ex, void *user)
 {

@@ -9,7 +9,7 @@
 /* JavaScript's largest whole number, Number.MAX_SAFE_INTEGER, and one more. */
 #define EXACT_LIMIT (INT64_C(1) << 53)
 
-/* --- jansson's memory ---------------------------------------------------------------------------------- */
+/* --- jansson's memory --- */
 
 /* Set while body_read() runs on this thread. The one thing here that is not on the stack: jansson hands its
  * allocator no argument. */
@@ -32,7 +32,7 @@ void body_setup(void)
     json_set_alloc_funcs(parse_alloc, parse_free);
 }
 
-/* --- fields -------------------------------------------------------------------------------------------- */
+/* --- fields --- */
 
 /* Numbers that count something other than milliseconds. All other int32 fields of requests are times. */
 static bool is_plain(const ProtobufCFieldDescriptor *field)
@@ -114,7 +114,7 @@ static enum err set_field(ProtobufCMessage *message, const ProtobufCFieldDescrip
     }
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------------- */
+/* --- JSON --- */
 
 static enum err set_fields(ProtobufCMessage *message, json_t *object, uint64_t skip, struct arena *arena,
                            struct error *error)
@@ -168,7 +168,7 @@ enum err body_read(ProtobufCMessage *message, struct str body, uint64_t skip, st
     return err != EA_OK ? error_wrap(error, "body") : EA_OK;
 }
 
-/* --- query --------------------------------------------------------------------------------------------- */
+/* --- query --- */
 
 static enum err set_from_query(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                                struct str value, struct arena *arena, struct error *error)

@@ -36,7 +36,7 @@ static void fail_late(struct call *call)
     call_fail(call, EA_UNAVAILABLE, STR("the store decided too late: nothing is left of the term"));
 }
 
-/* --- failures ------------------------------------------------------------------------------------------ */
+/* --- failures --- */
 
 /* A client's name in words: quoted, and safe to print. */
 static const char *quoted(const struct call *call, struct str name)
@@ -103,7 +103,7 @@ static void fail(struct election_call *state)
     }
 }
 
-/* --- answers ------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void answer_campaigned(struct election_call *state)
 {
@@ -182,7 +182,7 @@ static void answer(struct election_call *state)
     }
 }
 
-/* --- the store ----------------------------------------------------------------------------------------- */
+/* --- the store --- */
 
 static void submit(struct election_call *state, struct mono start)
 {

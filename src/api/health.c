@@ -66,7 +66,7 @@ void health_check(struct call *call)
     call_answer(call, &response.base);
 }
 
-/* --- Watch --------------------------------------------------------------------------------------------- */
+/* --- Watch --- */
 
 /* A stream; in its exchange's arena. */
 struct health_watch {

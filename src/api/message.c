@@ -22,7 +22,7 @@ const ProtobufCFieldDescriptor *message_field(const ProtobufCMessageDescriptor *
     return NULL;
 }
 
-/* --- setting ------------------------------------------------------------------------------------------- */
+/* --- setting --- */
 
 static void *member(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {

@@ -51,7 +51,7 @@ static const struct embedded_file *file_by_symbol(const char *name)
     return NULL;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void answer_error(reflection_response *response, struct arena *arena, enum grpc_status code,
                          const char *text)
@@ -145,7 +145,7 @@ static void answer_request(reflection_response *response, struct arena *arena, r
     }
 }
 
-/* --- the stream ---------------------------------------------------------------------------------------- */
+/* --- the stream --- */
 
 /* Answers one request out of `arena`, and says what waits for the client then. EA_INVALID: not a request. */
 static enum err answer_message(struct grpc_call *grpc, struct str message, struct arena *arena,

@@ -102,7 +102,7 @@ void rest_free(struct rest *rest)
     mem_free(rest);
 }
 
-/* --- answers ------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void answer_json(struct exchange *ex, int status, const struct jwriter *json)
 {
@@ -156,7 +156,7 @@ static void lost(struct exchange *ex)
     call_lost(ex->user);
 }
 
-/* --- requests ------------------------------------------------------------------------------------------ */
+/* --- requests --- */
 
 static enum err read_path(ProtobufCMessage *request, const struct rest_route *route,
                           const struct route_match *match, struct arena *arena, struct error *error)

@@ -67,8 +67,7 @@ struct election_list {
 };
 
 struct election_request {
-    /* --- the question: set by the caller, unchanged until done
-     * ------------------------------------------------- */
+    /* --- the question: set by the caller, unchanged until done --- */
     enum election_op op;
     struct str kind;
     struct str election;  /* not for OP_LIST */
@@ -86,16 +85,15 @@ struct election_request {
     void (*done)(struct election_request *request);
     void *user;
 
-    /* --- the answer
-     * ------------------------------------------------------------------------------------------------- EA_OK
-     * campaign: see `elected`; `tenure` is who leads, in both cases. extend, handover, get, info: tenure. For
-     * info without a leader: EA_OK, tenure.leader empty, if anything is remembered, else EA_NOT_FOUND.
-     * EA_HELD     extend: by another, in `tenure`; extend with a token: another tenure of the same name.
-     * handover: a condition
-     *             (`from`, `token`) does not hold.
-     * EA_NOT_FOUND  extend, get: nobody holds it; resign: not the holder, or another tenure.
-     * EA_UNAVAILABLE  the store could not decide; nothing is known about the outcome. `why` in words.
-     * EA_FULL     the store is at its limit.
+    /*
+     * --- the answer ---
+     *
+     * EA_OK           campaign: see `elected`; `tenure` is who leads, in both cases. extend, handover, get,
+     * info: tenure. info without a leader: tenure.leader is empty if anything is remembered. EA_HELD extend:
+     * by another, in `tenure`; or, with a token, another tenure of the same name. handover: a condition
+     * (`from`, `token`) does not hold. EA_NOT_FOUND    extend, get: nobody holds it; resign: not the holder,
+     * or another tenure; info: nothing known. EA_UNAVAILABLE  the store could not decide; nothing is known
+     * about the outcome. `why` in words. EA_FULL         the store is at its limit.
      */
     enum err err;
     struct str why;
@@ -104,8 +102,7 @@ struct election_request {
     struct election_info info;
     struct election_list list;
 
-    /* --- the store's, from submit to done
-     * ------------------------------------------------------------------------- */
+    /* --- the store's, from submit to done --- */
     struct election_request *next;
     struct mono decided; /* when the outcome was decided */
     unsigned lane;

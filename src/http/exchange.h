@@ -91,9 +91,7 @@ struct exchange {
     struct str body;          /* on_request: all of it */
     struct mono arrived;      /* when its last needed byte was read: validity counts from here */
 
-    /* --- the handler's
-     * ------------------------------------------------------------------------------------------------- Set
-     * in on_head or on_request. */
+    /* --- the handler's, set in on_head or on_request --- */
     void *user;
     bool no_date; /* the answer carries no Date field (gRPC) */
     /* Streaming input (only if on_head returned HTTP_STREAM): pieces in order, `last` with the final (maybe
@@ -105,8 +103,7 @@ struct exchange {
      * allowed and do nothing. */
     void (*on_gone)(struct exchange *ex);
 
-    /* --- http's own
-     * ---------------------------------------------------------------------------------------------------- */
+    /* --- http's own --- */
     uint32_t holds;
     bool started;  /* the answer has begun */
     bool finished; /* and ended */
@@ -130,11 +127,13 @@ struct http_handler {
     void (*on_refused)(int status, void *user);
 };
 
-/* --- answering
- * ------------------------------------------------------------------------------------------------------------
+/*
+ * --- answering ---
+ *
  * Content-Length (or chunking), Date and connection management are http's; HEAD answers lose their body
- * there. A header value with CR, LF or NUL is a bug and asserted against; so are more
- * than 8 KiB of fields (HTTP/1.1). */
+ * there. A header value with CR, LF or NUL is a bug and asserted against; so are more than 8 KiB of fields
+ * (HTTP/1.1).
+ */
 
 /* The whole answer at once; the body is copied into the connection's output. */
 void exchange_answer(struct exchange *ex, int status, const struct http_field *fields, size_t n,

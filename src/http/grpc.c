@@ -10,8 +10,7 @@
 #include "http/grpc_call.h"
 #include "http/grpc_gzip.h"
 
-/* --- the table
- * ---------------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 /* Open addressing, at most half full, written once. */
 struct grpc_server {
@@ -57,8 +56,7 @@ static const struct grpc_method *find(const struct grpc_server *server, struct s
     return server->slots[at];
 }
 
-/* --- input
- * -------------------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void enter(struct grpc_state *state)
 {
@@ -250,8 +248,7 @@ static void on_gone(struct exchange *ex)
     }
 }
 
-/* --- the head
- * ----------------------------------------------------------------------------------------------- */
+/* --- the head --- */
 
 bool grpc_is(const struct exchange *ex)
 {

@@ -13,8 +13,7 @@ static inline struct grpc_state *state_of(struct grpc_call *call)
     return call->state;
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 void grpc_call_end(struct grpc_state *state)
 {
@@ -57,8 +56,7 @@ void grpc_call_time(struct grpc_state *state, struct mono at)
     }
 }
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------ */
+/* --- answers --- */
 
 static const struct http_field type_field = {STR_INIT("content-type"), STR_INIT("application/grpc")};
 static const struct http_field encodings_field = {STR_INIT("grpc-accept-encoding"),

@@ -36,7 +36,7 @@ static struct h1_conn *h1_of(struct http_conn *conn)
     return CONTAINER_OF(conn, struct h1_conn, conn);
 }
 
-/* --- times ------------------------------------------------------------------------------------- */
+/* --- times --- */
 
 void h1_set_deadline(struct h1_conn *h1, int64_t us)
 {
@@ -52,7 +52,7 @@ void h1_watch_deadline(struct h1_conn *h1)
     }
 }
 
-/* --- the end of a request and of the connection ------------------------------------------------ */
+/* --- the end of a request and of the connection --- */
 
 static void closing(struct h1_conn *h1)
 {
@@ -102,7 +102,7 @@ void h1_settle(struct h1_conn *h1)
     }
 }
 
-/* --- input and its end ------------------------------------------------------------------------- */
+/* --- input and its end --- */
 
 void h1_gate(struct h1_conn *h1)
 {
@@ -201,7 +201,7 @@ static void h1_flush(struct http_conn *conn)
     h1_gate(h1);
 }
 
-/* --- the rest of the connection ---------------------------------------------------------------- */
+/* --- the rest of the connection --- */
 
 static void h1_writable(struct http_conn *conn)
 {

@@ -69,7 +69,7 @@ static inline const struct http_limits *h1_limits(const struct h1_conn *h1)
     return http_server_limits(h1->conn.server);
 }
 
-/* --- h1.c -------------------------------------------------------------------------------------- */
+/* --- h1.c --- */
 
 /* The present state may last so long; 0: for ever. The timer is not started yet. */
 void h1_set_deadline(struct h1_conn *h1, int64_t us);
@@ -91,12 +91,12 @@ void h1_let_go(struct h1_conn *h1);
 /* Stops or resumes the stream, as things are now. A last call: input may come before it returns. */
 void h1_gate(struct h1_conn *h1);
 
-/* --- h1_input.c -------------------------------------------------------------------------------- */
+/* --- h1_input.c --- */
 
 /* Takes bytes as long as they are wanted; returns how many. */
 size_t h1_take(struct h1_conn *h1, const uint8_t *bytes, size_t n);
 
-/* --- h1_output.c ------------------------------------------------------------------------------- */
+/* --- h1_output.c --- */
 
 extern const struct exchange_ops h1_exchange_ops;
 

@@ -21,7 +21,7 @@ struct fields {
     bool two_hosts;
 };
 
-/* --- fields ------------------------------------------------------------------------------------ */
+/* --- fields --- */
 
 #define NAME_BYTES_MAX 24
 
@@ -76,7 +76,7 @@ static enum h1_fault take_field(void *user, struct str name, struct str value)
     return H1_FINE;
 }
 
-/* --- target and host --------------------------------------------------------------------------- */
+/* --- target and host --- */
 
 /* RFC 3986, 3.2.2: unreserved, percent-encoded, sub-delims. */
 static const bool reg_name_char[256] = {
@@ -166,7 +166,7 @@ static bool split_target(struct h1_head *head, struct str target)
     return true;
 }
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 /* The method, if the line begins with one and a single space. */
 static struct str method_of(struct str line)

@@ -20,7 +20,7 @@ static void hx_new(struct h1_conn *h1)
     h1->hx = hx;
 }
 
-/* --- the head --------------------------------------------------------------------------- */
+/* --- the head --- */
 
 /* Adds to what the arena has gathered; `hint` is how much it may become. */
 static void gather(struct h1_exchange *hx, const void *bytes, size_t n, size_t hint)
@@ -122,7 +122,7 @@ static size_t take_head(struct h1_conn *h1, const uint8_t *bytes, size_t n)
     return used;
 }
 
-/* --- the body --------------------------------------------------------------------------- */
+/* --- the body --- */
 
 static void give_piece(struct h1_conn *h1, struct str piece, bool last)
 {
@@ -199,7 +199,7 @@ static size_t take_body(struct h1_conn *h1, const uint8_t *bytes, size_t n)
     return used;
 }
 
-/* --- whatever comes --------------------------------------------------------------------- */
+/* --- whatever comes --- */
 
 static bool congested(const struct h1_conn *h1)
 {

@@ -45,7 +45,7 @@ static void hx_released(struct exchange *ex)
     }
 }
 
-/* --- answers ----------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 /* Writes the head, and `body` if it is short enough; returns how much of the body it wrote. */
 static size_t write_head(struct h1_conn *h1, struct h1_answer *answer, struct str body)

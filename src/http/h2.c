@@ -19,8 +19,7 @@ static inline struct h2_conn *h2_of(struct http_conn *http)
     return CONTAINER_OF(http, struct h2_conn, http);
 }
 
-/* --- what connections share
- * --------------------------------------------------------------------------------- */
+/* --- what connections share --- */
 
 struct http2_shared *http2_shared_new(struct loop *loop)
 {
@@ -56,8 +55,7 @@ void http2_shared_free(struct http2_shared *shared)
     mem_free(shared);
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------------ */
+/* --- the end --- */
 
 void h2_conn_condemn(struct h2_conn *conn, enum h2_verdict verdict)
 {
@@ -129,8 +127,7 @@ static void close_if_done(struct h2_conn *conn)
     }
 }
 
-/* --- output
- * ------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 void h2_conn_flush_later(struct h2_conn *conn)
 {
@@ -196,8 +193,7 @@ static void h2_flush(struct http_conn *http)
     }
 }
 
-/* --- input
- * -------------------------------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void h2_data(struct http_conn *http, const uint8_t *bytes, size_t n)
 {
@@ -271,8 +267,7 @@ static void h2_closed(struct http_conn *http, enum err why)
     mem_free(conn);
 }
 
-/* --- the beginning
- * ------------------------------------------------------------------------------------------ */
+/* --- the beginning --- */
 
 static const struct http_conn_ops h2_conn_ops = {
     .data = h2_data,

@@ -18,8 +18,7 @@ static inline struct h2_stream *h2_stream_of(struct exchange *ex)
     return CONTAINER_OF(ex, struct h2_stream, ex);
 }
 
-/* --- output that waits
- * -------------------------------------------------------------------------------------- */
+/* --- output that waits --- */
 
 static size_t waiting(const struct h2_stream *stream)
 {
@@ -136,8 +135,7 @@ void h2_answer_call_writable(struct h2_conn *conn)
     }
 }
 
-/* --- header fields
- * ------------------------------------------------------------------------------------------ */
+/* --- header fields --- */
 
 /* nghttp2 copies neither: names are literals, values lie in the arena, which lives until the stream is
  * closed. */
@@ -216,8 +214,7 @@ static void submit(struct h2_stream *stream, const nghttp2_nv *nva, size_t n, bo
     h2_conn_flush_later(stream->conn);
 }
 
-/* --- the operations
- * ----------------------------------------------------------------------------------------- */
+/* --- the operations --- */
 
 /* Nothing can be sent any more; only the exchange doesn't know it yet. */
 static bool mute(const struct h2_stream *stream)

@@ -71,8 +71,7 @@ static void page_give(struct h2_mem *mem, void *page)
     mem->free[mem->n_free++] = page;
 }
 
-/* --- nghttp2's view
- * ----------------------------------------------------------------------------------------- */
+/* --- nghttp2's view --- */
 
 static void *h2_malloc(size_t n, void *user)
 {

@@ -8,8 +8,7 @@
 #define FIELD_OVERHEAD_BYTES 32
 #define BODY_BYTES_FIRST     1024
 
-/* --- a stream's life
- * ---------------------------------------------------------------------------------------- */
+/* --- a stream's life --- */
 
 static struct h2_stream *stream_new(struct h2_conn *conn, int32_t id)
 {
@@ -104,8 +103,7 @@ void h2_stream_refuse(struct h2_stream *stream, int status, const char *text)
     http_server_refused(server, status);
 }
 
-/* --- header fields
- * ------------------------------------------------------------------------------------------ */
+/* --- header fields --- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
@@ -204,8 +202,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
     return 0;
 }
 
-/* --- from head to end
- * --------------------------------------------------------------------------------------- */
+/* --- from head to end --- */
 
 static void head_came(struct h2_conn *conn, struct h2_stream *stream)
 {
@@ -363,8 +360,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     return 0;
 }
 
-/* --- frames
- * ------------------------------------------------------------------------------------------------- */
+/* --- frames --- */
 
 static int judge(struct h2_conn *conn, enum h2_verdict verdict)
 {

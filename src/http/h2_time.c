@@ -33,8 +33,7 @@ void h2_time_arm(struct h2_conn *conn, struct mono at)
     }
 }
 
-/* --- drain
- * -------------------------------------------------------------------------------------------------- */
+/* --- drain --- */
 
 static void leave(struct h2_conn *conn)
 {
@@ -81,8 +80,7 @@ void h2_time_pong(struct h2_conn *conn)
     }
 }
 
-/* --- what may be due
- * ---------------------------------------------------------------------------------------- */
+/* --- what may be due --- */
 
 struct look {
     struct h2_conn *conn;

@@ -94,7 +94,7 @@ static void settle(struct http_server *server)
     }
 }
 
-/* --- the server's own times -------------------------------------------------------------------- */
+/* --- the server's own times --- */
 
 static void age_fire(struct loop *loop, struct loop_timer *timer)
 {
@@ -152,7 +152,7 @@ static void stall_fire(struct loop *loop, struct loop_timer *timer)
     stall_start(server);
 }
 
-/* --- a connection whose version is known ------------------------------------------------------- */
+/* --- a connection whose version is known --- */
 
 static void conn_data(struct stream *stream, const uint8_t *bytes, size_t n)
 {
@@ -236,7 +236,7 @@ static struct http_conn *conn_new(struct http_server *server, struct stream *str
     return conn;
 }
 
-/* --- sniffing: which version is it? ------------------------------------------------------------ */
+/* --- sniffing: which version is it? --- */
 
 static void sniff_free(struct sniff *sniff)
 {
@@ -347,7 +347,7 @@ void http_server_accept(struct http_server *server, struct stream *stream)
     }
 }
 
-/* --- drain ------------------------------------------------------------------------------------- */
+/* --- drain --- */
 
 static void drained_run(struct loop *loop, struct loop_task *task)
 {
@@ -395,7 +395,7 @@ void http_server_drain(struct http_server *server, struct mono deadline, void (*
     settle(server);
 }
 
-/* --- what the versions ask --------------------------------------------------------------------- */
+/* --- what the versions ask --- */
 
 struct loop *http_server_loop(const struct http_server *server)
 {
@@ -472,7 +472,7 @@ struct str http_server_date(struct http_server *server)
     return str_from(server->date, HTTP_DATE_BYTES);
 }
 
-/* --- the server itself ------------------------------------------------------------------------- */
+/* --- the server itself --- */
 
 struct http_server *http_server_new(const struct http_server_options *options)
 {

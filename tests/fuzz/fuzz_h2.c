@@ -20,8 +20,7 @@ static struct http_server *server;
 static struct grpc_server *grpc;
 static struct stream *client; /* NULL when closed */
 
-/* --- the service
- * -------------------------------------------------------------------------------------------- */
+/* --- the service --- */
 
 static void answer_call(struct grpc_call *call, struct str message)
 {
@@ -78,8 +77,7 @@ static void on_request(struct exchange *ex, void *user)
 
 static const struct http_handler handler = {.on_head = on_head, .on_request = on_request};
 
-/* --- the client
- * --------------------------------------------------------------------------------------------- */
+/* --- the client --- */
 
 static void on_data(struct stream *stream, const uint8_t *bytes, size_t n)
 {

@@ -13,7 +13,7 @@
 #include "http/conn.h"
 #include "support.h"
 
-/* --- the store ----------------------------------------------------------------------------------------- */
+/* --- the store --- */
 
 static void fake_submit(struct store *store, unsigned lane, struct election_request *request)
 {
@@ -45,7 +45,7 @@ void fixture_decide(struct election_request *request, enum err err)
     request->done(request);
 }
 
-/* --- the exchange -------------------------------------------------------------------------------------- */
+/* --- the exchange --- */
 
 static struct fake_exchange *fake_of(struct exchange *ex)
 {
@@ -174,7 +174,7 @@ const char *trailer_of(struct fake_exchange *fake, const char *name)
     return value_of(fake, &fake->trailers, name);
 }
 
-/* --- REST ---------------------------------------------------------------------------------------------- */
+/* --- REST --- */
 
 /* The slices are the read buffer's, as with HTTP/1.1: gone when the handler returns. */
 static void deliver(struct fixture *fx, const struct http_handler *handler, struct fake_exchange *fake)
@@ -225,7 +225,7 @@ void assert_answer(const struct fake_exchange *fake, int status, const char *bod
     assert_int_equal(fake->status, status);
 }
 
-/* --- gRPC ---------------------------------------------------------------------------------------------- */
+/* --- gRPC --- */
 
 static struct fake_exchange *grpc_head(struct fixture *fx, const char *path, const char *timeout)
 {
@@ -344,7 +344,7 @@ const void *grpc_message_at(struct fake_exchange *fake, size_t i, const Protobuf
     return out;
 }
 
-/* --- the fixture --------------------------------------------------------------------------------------- */
+/* --- the fixture --- */
 
 static struct api_options options_of(struct fixture *fx)
 {

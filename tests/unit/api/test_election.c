@@ -47,7 +47,7 @@ static PB(CampaignRequest) campaign_of(const char *candidate)
     return request;
 }
 
-/* --- campaign ------------------------------------------------------------------------------------------ */
+/* --- campaign --- */
 
 static void a_campaign_reaches_the_store_as_it_was_meant(void **state)
 {
@@ -186,7 +186,7 @@ static void a_feature_that_is_not_served_is_refused_not_ignored(void **state)
                   501, "{\"message\":\"drain: must be 0: this agent does not serve handovers that drain\"}");
 }
 
-/* --- extend -------------------------------------------------------------------------------------------- */
+/* --- extend --- */
 
 static void an_extension_answers_with_token_and_validity(void **state)
 {
@@ -287,7 +287,7 @@ static void a_client_that_goes_away_ends_its_retries(void **state)
     assert_int_equal(deciding->status, 0);
 }
 
-/* --- resign, handover ---------------------------------------------------------------------------------- */
+/* --- resign, handover --- */
 
 static void a_resignation_ends_the_tenure_it_names(void **state)
 {
@@ -344,7 +344,7 @@ static void a_handover_gives_the_new_leader_its_token(void **state)
                   "{\"message\":\"nobody holds the election, and the request names its holder\"}");
 }
 
-/* --- looking ------------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 static void get_leader_tells_who_leads(void **state)
 {
@@ -492,7 +492,7 @@ static void an_election_without_a_leader_is_told_by_its_past(void **state)
     assert_grpc(answer, GRPC_NOT_FOUND, "nothing is known about the election");
 }
 
-/* --- failures ------------------------------------------------------------------------------------------ */
+/* --- failures --- */
 
 static const struct {
     enum err err;

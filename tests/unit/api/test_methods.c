@@ -14,7 +14,7 @@
 #include "api/methods.h"
 #include "base/mem.h"
 
-/* --- the protos ---------------------------------------------------------------------------------------- */
+/* --- the protos --- */
 
 static bool served(const char *symbol, const char *service)
 {
@@ -63,7 +63,7 @@ static void a_method_knows_its_messages(void **state)
     }
 }
 
-/* --- the API description -------------------------------------------------------------------------------- */
+/* --- the API description --- */
 
 static yaml_node_t *yaml_get(yaml_document_t *document, yaml_node_t *map, const char *key)
 {

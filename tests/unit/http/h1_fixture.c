@@ -8,7 +8,7 @@
 #include "http/conn.h"
 #include "net/stream_ops.h"
 
-/* --- the handler ------------------------------------------------------------------------------- */
+/* --- the handler --- */
 
 static struct fixture *fixture_of(struct exchange *ex)
 {
@@ -135,7 +135,7 @@ static const struct http_handler handler = {
     .on_refused = on_refused,
 };
 
-/* --- the server -------------------------------------------------------------------------------- */
+/* --- the server --- */
 
 void fixture_init(struct fixture *f, const struct http_limits *limits)
 {
@@ -188,7 +188,7 @@ void fixture_advance_ms(struct fixture *f, int64_t ms)
     }
 }
 
-/* --- clients ----------------------------------------------------------------------------------- */
+/* --- clients --- */
 
 static void client_data(struct stream *stream, const uint8_t *bytes, size_t n)
 {
@@ -297,7 +297,7 @@ const char *refusal(int status, const char *reason, const char *message)
     return text;
 }
 
-/* --- a fixture with one client ----------------------------------------------------------------- */
+/* --- a fixture with one client --- */
 
 int one_setup(void **state)
 {
@@ -328,7 +328,7 @@ size_t exchanges(struct one *one)
     return http_server_exchanges(one->f.server)->used;
 }
 
-/* --- words ------------------------------------------------------------------------------------- */
+/* --- words --- */
 
 const char *body_of(const char *answer)
 {

@@ -91,7 +91,7 @@ const char *client_take(struct client *client);
 /* An answer with a JSON message that closes the connection: for the exact bytes of refusals. */
 const char *refusal(int status, const char *reason, const char *message);
 
-/* --- a fixture with one client, for cmocka ----------------------------------------------------- */
+/* --- a fixture with one client, for cmocka --- */
 
 struct one {
     struct fixture f;
@@ -107,7 +107,7 @@ void say(struct one *one, const char *bytes);
 /* How many requests have memory. */
 size_t exchanges(struct one *one);
 
-/* --- words ------------------------------------------------------------------------------------- */
+/* --- words --- */
 
 /* The body of an answer: what stands behind the first empty line. */
 const char *body_of(const char *answer);

@@ -9,8 +9,7 @@
 #define FRAME_HEADER_BYTES 9
 #define BLOCK_BYTES_MAX    ((size_t)256 * 1024)
 
-/* --- the server's side
- * -------------------------------------------------------------------------------------- */
+/* --- the server's side --- */
 
 static void on_gone(struct exchange *ex)
 {
@@ -90,8 +89,7 @@ const struct http_handler peer_handler = {
     .on_refused = on_refused,
 };
 
-/* --- what the server sends
- * ---------------------------------------------------------------------------------- */
+/* --- what the server sends --- */
 
 static uint32_t get_u32(const uint8_t *p)
 {
@@ -232,8 +230,7 @@ static const struct stream_handler client_handler = {
     .on_closed = client_closed,
 };
 
-/* --- the client's side
- * -------------------------------------------------------------------------------------- */
+/* --- the client's side --- */
 
 void peer_init(struct peer *peer, const struct peer_options *options)
 {

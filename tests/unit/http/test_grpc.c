@@ -13,8 +13,7 @@
 
 #define SECOND_US ((int64_t)1000000)
 
-/* --- a service
- * ---------------------------------------------------------------------------------------------- */
+/* --- a service --- */
 
 static struct grpc_call *held;
 
@@ -110,8 +109,7 @@ static const struct grpc_method refusing = {
     .path = STR_INIT("/t.S/Refusing"), .on_call = refusing_call, .client_streams = true};
 static const struct grpc_method *const methods[] = {&echo, &hold, &error, &large, &down, &bidi, &refusing};
 
-/* --- a client
- * ----------------------------------------------------------------------------------------------- */
+/* --- a client --- */
 
 static int set_up(void **state)
 {
@@ -175,8 +173,7 @@ static void expect(struct peer *peer, const char *log)
     " END\n"
 #define STOPPED(id) "RST_STREAM " #id " 0\n"
 
-/* --- unary
- * -------------------------------------------------------------------------------------------------- */
+/* --- unary --- */
 
 static void a_unary_call_is_head_message_and_trailers(void **state)
 {
@@ -325,8 +322,7 @@ static void an_answered_call_has_no_timer_left(void **state)
     assert_string_equal(peer_log(peer), "");
 }
 
-/* --- deadline and cancellation
- * ------------------------------------------------------------------------------ */
+/* --- deadline and cancellation --- */
 
 static void a_deadline_ends_the_call_and_tells_the_service(void **state)
 {
@@ -384,8 +380,7 @@ static void a_malformed_timeout_is_internal(void **state)
     expect(peer, ONLY(1, 13, "grpc-timeout is malformed"));
 }
 
-/* --- streaming
- * ---------------------------------------------------------------------------------------------- */
+/* --- streaming --- */
 
 static void a_server_streams(void **state)
 {
@@ -457,8 +452,7 @@ static void consumed_messages_open_the_window_by_what_was_on_the_wire(void **sta
     mem_free(bytes);
 }
 
-/* --- compression
- * -------------------------------------------------------------------------------------------- */
+/* --- compression --- */
 
 static size_t gzip(const void *in, size_t n, char *out, size_t cap)
 {
@@ -556,8 +550,7 @@ static void a_client_that_names_encodings_is_told_ours(void **state)
                  "DATA 1 \"\\00\\00\\00\\00\\00\"\n" OK(1));
 }
 
-/* --- what is not gRPC
- * --------------------------------------------------------------------------------------- */
+/* --- what is not gRPC --- */
 
 static void content_types_that_are_grpc(void **state)
 {

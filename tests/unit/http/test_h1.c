@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- times ------------------------------------------------------------------------------------- */
+/* --- times --- */
 
 static void a_head_that_does_not_come_in_2_s_is_late_however_it_drips(void **state)
 {
@@ -84,7 +84,7 @@ static void an_answer_may_take_its_time(void **state)
     assert_int_equal(exchanges(one), 0);
 }
 
-/* --- clients that leave ------------------------------------------------------------------------ */
+/* --- clients that leave --- */
 
 static void a_handler_is_told_once_when_its_client_is_gone(void **state)
 {

@@ -8,7 +8,7 @@
 /* A request in the making; each test leaves it empty. */
 static struct buf text;
 
-/* --- the table: every request gives the same answer however it is cut -------------------------- */
+/* --- the table: every request gives the same answer however it is cut --- */
 
 struct row {
     const char *request; /* NULL: made by `make` */
@@ -238,7 +238,7 @@ static void every_request_gets_the_same_answer_in_pieces_of_seven(void **state)
     }
 }
 
-/* --- limits ------------------------------------------------------------------------------------ */
+/* --- limits --- */
 
 /* Sends `text`, checks status and message of the answer (message NULL: of /echo), empties `text`. */
 static void check_limit(int status, const char *reason, const char *message)
@@ -363,7 +363,7 @@ static void few_empty_lines_may_come_before_a_request(void **state)
     fixture_fini(&f);
 }
 
-/* --- pipelining -------------------------------------------------------------------------------- */
+/* --- pipelining --- */
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
@@ -468,7 +468,7 @@ static void a_client_that_does_not_read_is_not_answered_without_end(void **state
     fixture_fini(&f);
 }
 
-/* --- expectations, early answers, memory ------------------------------------------------------- */
+/* --- expectations, early answers, memory --- */
 
 static void who_expects_it_is_told_to_continue(void **state)
 {

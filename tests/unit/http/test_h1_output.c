@@ -8,7 +8,7 @@
 /* A request in the making; each test leaves it empty. */
 static struct buf text;
 
-/* --- exact bytes ------------------------------------------------------------------------------- */
+/* --- exact bytes --- */
 
 /* Sends one request over a connection of its own and returns what came. */
 static const char *ask(const char *request)
@@ -104,7 +104,7 @@ static void a_long_piece_is_one_chunk(void **state)
     assert_memory_equal(one->client.got.p + sizeof before - 1 + 100000, after, sizeof after - 1);
 }
 
-/* --- slow readers and writers ------------------------------------------------------------------ */
+/* --- slow readers and writers --- */
 
 static void a_producer_stops_at_the_mark_and_goes_on_when_the_client_reads(void **state)
 {

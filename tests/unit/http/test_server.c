@@ -155,7 +155,7 @@ static void connections_are_counted(void **state)
     fixture_fini(&f);
 }
 
-/* --- age --------------------------------------------------------------------------------------- */
+/* --- age --- */
 
 /* Asks every second until the server says that it closes; returns the second, or 0. */
 static int ages_after_s(struct one *one, int at_most)
@@ -209,7 +209,7 @@ static void an_answer_without_end_is_cut_when_the_grace_is_over(void **state)
     assert_true(one->client.closed);
 }
 
-/* --- drain ------------------------------------------------------------------------------------- */
+/* --- drain --- */
 
 static void drained(void *user)
 {
@@ -303,7 +303,7 @@ static void a_draining_server_takes_nobody(void **state)
     assert_int_equal(one->f.drained, 1);
 }
 
-/* --- the rest ---------------------------------------------------------------------------------- */
+/* --- the rest --- */
 
 static void limits_can_change_while_running(void **state)
 {
