@@ -89,11 +89,13 @@ struct election_request {
      * --- the answer ---
      *
      * EA_OK           campaign: see `elected`; `tenure` is who leads, in both cases. extend, handover, get,
-     * info: tenure. info without a leader: tenure.leader is empty if anything is remembered. EA_HELD extend:
-     * by another, in `tenure`; or, with a token, another tenure of the same name. handover: a condition
-     * (`from`, `token`) does not hold. EA_NOT_FOUND    extend, get: nobody holds it; resign: not the holder,
-     * or another tenure; info: nothing known. EA_UNAVAILABLE  the store could not decide; nothing is known
-     * about the outcome. `why` in words. EA_FULL         the store is at its limit.
+     *                 info: tenure. info: tenure.leader is empty if nobody leads and something is remembered.
+     * EA_HELD         extend: by another, in `tenure`; or, with a token, another tenure of the same name.
+     *                 handover: a condition (`from`, `token`) does not hold.
+     * EA_NOT_FOUND    extend, get: nobody holds it; resign: not the holder, or another tenure;
+     *                 info: nothing is known.
+     * EA_UNAVAILABLE  the store could not decide; nothing is known about the outcome. `why` in words.
+     * EA_FULL         the store is at its limit.
      */
     enum err err;
     struct str why;
