@@ -16,15 +16,17 @@ MAY_USE = {
     "metrics": ["base"],
     "net": ["base"],
     "http": ["net", "base"],
+    "kube": ["net", "base"],
     "store": ["core", "base"],
     "store/memory": ["store", "core", "base"],
     "store/embedded": ["store", "core", "net", "base"],
-    "api": ["store", "http", "net", "metrics", "core", "base"],
-    "agent": ["api", "store", "http", "net", "config", "metrics", "core", "base"],
+    "store/kubernetes": ["store", "kube", "core", "net", "base"],
+    "api": ["store", "kube", "http", "net", "metrics", "core", "base"],
+    "agent": ["api", "store", "kube", "http", "net", "config", "metrics", "core", "base"],
 }
 
 # A store's own headers are seen by that store only.
-PRIVATE = re.compile(r"^store/(memory|embedded)/")
+PRIVATE = re.compile(r"^store/(memory|embedded|kubernetes)/")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 

@@ -6,11 +6,11 @@ cd "$(dirname "$0")/.."
 build=(
     gcc libc6-dev make meson ninja-build pkg-config python3 git
     libuv1-dev libnghttp2-dev node-llhttp libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-    libssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev
+    libssl-dev libcurl4-openssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev
 )
 test=(
     clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
-    python3-pytest python3-pytest-xdist python3-grpcio python3-protobuf protobuf-compiler-grpc
+    python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-protobuf protobuf-compiler-grpc
     nodejs npm curl nginx-light wrk nghttp2-client prometheus procps
 )
 
