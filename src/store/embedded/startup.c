@@ -203,7 +203,7 @@ static void judge_past(struct startup *s, const struct startup_options *options,
     struct wall wall = clock_wall(options->clock);
     s->first_token = load->found ? load->old.ceiling : 0;
     s->header.ceiling = startup_ceiling(s->first_token, wall); /* S4 */
-    s->header.power = options->sync_power;
+    s->sync_power = options->sync_power;
     s->header.longest_ms = load->longest_ms;
     read_boot_id(options->boot_id_file, s->boot_id);
     if (load->found && may_have_lost(&load->old, s->boot_id)) {
@@ -212,6 +212,7 @@ static void judge_past(struct startup *s, const struct startup_options *options,
     }
     if (s->quarantine_ms == 0) {
         memcpy(s->header.boot_id, s->boot_id, BOOT_ID_BYTES);
+        s->header.power = s->sync_power;
     }
 }
 

@@ -32,11 +32,13 @@ struct startup {
     int lock_fd;
     const struct clock *clock;
     struct database *db;
-    struct database_header header; /* as it stands in the new file; its boot id is zeros in quarantine, so
-                                      that a restart meanwhile begins the quarantine anew */
-    char boot_id[BOOT_ID_BYTES];   /* of this boot */
-    uint64_t first_token;          /* all tokens given out before are at most this */
-    int64_t quarantine_ms;         /* so long nothing may be confirmed; 0: no reason to */
+    struct database_header
+        header; /* as it stands in the new file; in quarantine it has no boot id and does not
+                                      claim `power`, so that a restart meanwhile begins the quarantine anew */
+    bool sync_power;
+    char boot_id[BOOT_ID_BYTES]; /* of this boot */
+    uint64_t first_token;        /* all tokens given out before are at most this */
+    int64_t quarantine_ms;       /* so long nothing may be confirmed; 0: no reason to */
     uint64_t leases;
     char path[4096]; /* of the file */
 };

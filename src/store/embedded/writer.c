@@ -136,7 +136,8 @@ struct writer {
     struct database_header header; /* as it stands in the file */
     char boot_id[BOOT_ID_BYTES];
     bool power;
-    bool dirty; /* something was written since the last sync */
+    bool quarantined; /* the past is not trusted yet, and the header must not say that it is */
+    bool dirty;       /* something was written since the last sync */
     uint64_t max_token;
     uv_thread_t thread;
     uv_mutex_t lock; /* guards what follows; held for a few instructions, once a turn of a lane */
@@ -245,11 +246,20 @@ static void catch_up(struct writer *writer)
     }
 }
 
+/* What the file says while everything in it can be relied on. */
+static struct database_header trusted_header(const struct writer *writer)
+{
+    struct database_header header = writer->header;
+    memcpy(header.boot_id, writer->boot_id, BOOT_ID_BYTES);
+    header.power = writer->power;
+    return header;
+}
+
 static void settle(struct writer *writer)
 {
-    struct transaction t = {.header = writer->header, .with_header = true};
+    struct transaction t = {.header = trusted_header(writer), .with_header = true};
     struct error error = ERROR_NONE;
-    memcpy(t.header.boot_id, writer->boot_id, BOOT_ID_BYTES);
+    writer->quarantined = false;
     if (commit(writer, &t, &error) != EA_OK) {
         log_warning("store", "the end of the quarantine is not recorded: a restart begins it anew",
                     LOG_TEXT("why", error.text));
@@ -302,9 +312,10 @@ static void run(void *arg)
  */
 static void close_in_order(struct writer *writer)
 {
-    struct transaction t = {.header = writer->header, .with_header = true};
+    struct transaction t = {.header = writer->quarantined ? writer->header : trusted_header(writer),
+                            .with_header = true};
     struct error error = ERROR_NONE;
-    t.header.clean = memcmp(writer->header.boot_id, writer->boot_id, BOOT_ID_BYTES) == 0;
+    t.header.clean = !writer->quarantined;
     enum err err = commit(writer, &t, &error);
     if (err == EA_OK) {
         err = commit(writer, &t, &error);
@@ -318,7 +329,8 @@ enum err writer_start(struct writer **out, struct startup *startup, struct error
 {
     struct writer *writer = mem_zalloc(sizeof *writer);
     writer->header = startup->header;
-    writer->power = startup->header.power;
+    writer->power = startup->sync_power;
+    writer->quarantined = startup->quarantine_ms > 0;
     writer->end = &writer->first;
     memcpy(writer->boot_id, startup->boot_id, BOOT_ID_BYTES);
     int failed = uv_mutex_init(&writer->lock);

@@ -369,6 +369,46 @@ static void after_a_power_cut_nothing_is_granted_until_the_longest_term_is_over(
     assert_int_equal(state_of(rig, why), STORE_UP);
 }
 
+/* Opens after a power cut, restarts in order a moment later: whether nothing is granted still. */
+static void check_wait_survives_restart(struct rig *rig)
+{
+    char why[160];
+    copy_of_a_running_store_replaces_it(rig);
+    assert_int_equal(rig_open(rig, NULL), EA_OK);
+    assert_int_equal(state_of(rig, why), STORE_STARTING);
+    rig_advance_ms(rig, RIG_TERM_MS / 2);
+    reopen(rig);
+    assert_int_equal(state_of(rig, why), STORE_STARTING);
+    rig_advance_ms(rig, RIG_TERM_MS - 1000);
+    assert_int_equal(rig_op(rig, OP_CAMPAIGN, "f", "x")->err, EA_UNAVAILABLE);
+    rig_advance_ms(rig, 1000);
+    assert_true(rig_op(rig, OP_CAMPAIGN, "f", "x")->elected);
+}
+
+/* The commits of this run are durable, those of the run before it were not. */
+static void a_wait_begun_in_power_mode_is_not_forgotten_by_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    char why[160];
+    rig_op(rig, OP_CAMPAIGN, "e", "a");
+    rig->power = true;
+    rig_boot(rig, "22222222-2222-2222-2222-222222222222");
+    check_wait_survives_restart(rig);
+    /* From then on the file is one of power mode. */
+    copy_of_a_running_store_replaces_it(rig);
+    rig_boot(rig, "33333333-3333-3333-3333-333333333333");
+    assert_int_equal(rig_open(rig, NULL), EA_OK);
+    assert_int_equal(state_of(rig, why), STORE_UP);
+}
+
+static void a_wait_without_a_boot_id_is_not_forgotten_by_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    rig_op(rig, OP_CAMPAIGN, "e", "a");
+    rig_boot(rig, "");
+    check_wait_survives_restart(rig);
+}
+
 static void after_a_reboot_in_order_nothing_has_to_be_waited_for(void **state)
 {
     struct rig *rig = *state;
@@ -596,6 +636,8 @@ int main(void)
         HOLDS(after_a_kill_nothing_has_to_be_waited_for),
         HOLDS(after_a_power_cut_nothing_is_granted_until_the_longest_term_is_over),
         HOLDS(after_a_reboot_in_order_nothing_has_to_be_waited_for),
+        HOLDS(a_wait_begun_in_power_mode_is_not_forgotten_by_a_restart),
+        HOLDS(a_wait_without_a_boot_id_is_not_forgotten_by_a_restart),
         HOLDS(after_a_power_cut_in_power_mode_nothing_has_to_be_waited_for),
         HOLDS(a_second_agent_is_told_which_process_holds_it),
         HOLDS(what_is_no_directory_of_ours_is_named),
