@@ -9,11 +9,12 @@
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
 #   make sim      the simulation over SIM_SEEDS (100000) seeds
-#   make install  into DESTDIR/PREFIX (/usr/local)
+#   make install  program, manual page and documents, into DESTDIR/PREFIX (/usr/local)
 #   make clean    removes build/ and build-*/
 
 SHELL        := /bin/bash
 BUILD        := build
+RELEASE      := -Dbuildtype=release -Ddebug=true
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 SIM_SEEDS    ?= 100000
@@ -28,7 +29,7 @@ test: deps-test
 	@$(PYTHON) tools/test.py $(TEST_ARGS)
 
 build: deps
-	@tools/build.sh $(BUILD) -Dbuildtype=release -Ddebug=true
+	@tools/build.sh $(BUILD) $(RELEASE)
 
 deps:
 	@tools/deps.sh build
@@ -56,6 +57,7 @@ sim: build
 	@./$(BUILD)/sim --seeds $(SIM_SEEDS)
 
 install: build
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && tools/build.sh $(BUILD) $(RELEASE)
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 
 clean:
