@@ -7,11 +7,12 @@ build=(
     gcc libc6-dev make meson ninja-build pkg-config python3 git
     libuv1-dev libnghttp2-dev node-llhttp libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
     libssl-dev libcurl4-openssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev
+    curl # not to build, but to try what `make run` started
 )
 test=(
     clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
     python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-protobuf protobuf-compiler-grpc
-    nodejs npm curl nginx-light wrk nghttp2-client prometheus procps
+    nodejs npm nginx-light wrk nghttp2-client prometheus procps
 )
 
 wanted=()
@@ -40,6 +41,10 @@ for package in "${wanted[@]}"; do
 done
 
 if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || {
+        echo "These packages of Debian 12 are missing, and there is no apt-get to install them: ${missing[*]}" >&2
+        exit 1
+    }
     sudo=
     if [ "$(id -u)" != 0 ]; then
         sudo=$(command -v sudo) || {
@@ -57,10 +62,11 @@ if [ ${#missing[@]} -gt 0 ]; then
         printf '#!/bin/sh\nexit 101\n' | $sudo tee $guard >/dev/null && $sudo chmod +x $guard && made=1
     fi
     trap '[ -z "$made" ] || $sudo rm -f $guard; rm -f "$log"' EXIT
-    export DEBIAN_FRONTEND=noninteractive
+    # A machine that has just started may be installing its updates: wait for the lock.
+    apt=($sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     for try in 1 2 3; do
-        if $sudo apt-get update -qq >"$log" 2>&1 &&
-            $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
+        if "${apt[@]}" update >"$log" 2>&1 &&
+            "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
             break
         fi
         if [ "$try" = 3 ]; then
@@ -76,7 +82,7 @@ case " $* " in
     js=tests/integration/js
     if [ -f $js/package-lock.json ] && ! cmp -s $js/package-lock.json $js/node_modules/.installed; then
         echo "Installing the JavaScript packages of the tests"
-        (cd $js && npm ci --silent --no-audit --no-fund && cp package-lock.json node_modules/.installed)
+        (cd $js && npm ci --loglevel=error --no-audit --no-fund >/dev/null && cp package-lock.json node_modules/.installed)
     fi
     ;;
 esac
