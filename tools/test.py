@@ -90,7 +90,8 @@ def run_units(name, pattern):
     directory = ROOT / BUILDS[name]["dir"]
     log = directory / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    command = ["meson", "test", "-C", str(directory), "--no-rebuild", "--num-processes", JOBS, "--no-suite", "lint", "--quiet"]
+    command = ["meson", "test", "-C", str(directory), "--no-rebuild", "--num-processes", JOBS, "--no-suite", "lint", "--quiet",
+               "--timeout-multiplier", "4"]  # a time-out is for what hangs, not for a busy machine
     names = []
     if pattern:
         listed = run(["meson", "test", "-C", str(directory), "--list", "--no-rebuild"]).stdout
