@@ -6,8 +6,8 @@ uint64_t hlc_next(struct hlc *hlc, struct wall now)
     if (value >= HLC_LIMIT) {
         return 0;
     }
-    /* A wall clock beyond the range (after the year 2255) or before 1970 is wrong, and is not followed. */
-    if (now.us > 0 && (uint64_t)now.us > value && (uint64_t)now.us < HLC_LIMIT) {
+    /* A wall clock far in the future or before 1970 is wrong, and is not followed. */
+    if (now.us > 0 && (uint64_t)now.us > value && (uint64_t)now.us < HLC_WALL_LIMIT) {
         value = (uint64_t)now.us;
     }
     hlc->last = value;
@@ -16,7 +16,7 @@ uint64_t hlc_next(struct hlc *hlc, struct wall now)
 
 bool hlc_observe(struct hlc *hlc, uint64_t seen)
 {
-    if (seen >= HLC_LIMIT) {
+    if (seen >= HLC_SEEN_LIMIT) {
         return false;
     }
     hlc->last = seen > hlc->last ? seen : hlc->last;

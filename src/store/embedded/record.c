@@ -115,7 +115,7 @@ enum err record_read(struct str key, struct str value, struct book_record *out, 
     record.token = get(value.p + 8, 8);
     record.elected_at.us = (int64_t)get(value.p + 16, 8);
     if (name_check("leader", record.leader, NULL) != EA_OK || term_ms == 0 || term_ms > INT32_MAX ||
-        record.token == 0 || record.token >= HLC_LIMIT || get(value.p + 2, 2) != 0) {
+        record.token == 0 || record.token >= HLC_SEEN_LIMIT || get(value.p + 2, 2) != 0) {
         return corrupt(error, "a lease has a value out of range");
     }
     record.term_ms = (int32_t)term_ms;
@@ -152,7 +152,7 @@ enum err header_read(struct str value, struct database_header *out, struct error
         .clean = (flags & FLAG_CLEAN) != 0,
         .power = (flags & FLAG_POWER) != 0,
     };
-    if (header.ceiling >= HLC_LIMIT || longest_ms > INT32_MAX || flags > (FLAG_CLEAN | FLAG_POWER) ||
+    if (header.ceiling >= HLC_SEEN_LIMIT || longest_ms > INT32_MAX || flags > (FLAG_CLEAN | FLAG_POWER) ||
         get(value.p + 2, 2) != 0) {
         return corrupt(error, "its header has a value out of range");
     }

@@ -192,7 +192,7 @@ static bool may_have_lost(const struct database_header *old, const char boot_id[
 uint64_t startup_ceiling(uint64_t token, struct wall now)
 {
     assert(token < HLC_LIMIT);
-    if (now.us > 0 && (uint64_t)now.us < HLC_LIMIT && (uint64_t)now.us > token) {
+    if (now.us > 0 && (uint64_t)now.us < HLC_WALL_LIMIT && (uint64_t)now.us > token) {
         token = (uint64_t)now.us; /* about where the next one will be */
     }
     return token < HLC_LIMIT - 1 - CEILING_STEP_US ? token + CEILING_STEP_US : HLC_LIMIT - 1;

@@ -31,6 +31,8 @@ static void a_wall_clock_beyond_the_range_is_not_followed(void **state)
     struct hlc hlc = {.last = 1000};
     assert_int_equal(hlc_next(&hlc, (struct wall){INT64_MAX}), 1001);
     assert_int_equal(hlc_next(&hlc, (struct wall){(int64_t)HLC_LIMIT}), 1002);
+    assert_int_equal(hlc_next(&hlc, (struct wall){(int64_t)HLC_WALL_LIMIT}), 1003);
+    assert_int_equal(hlc_next(&hlc, (struct wall){(int64_t)HLC_WALL_LIMIT - 1}), HLC_WALL_LIMIT - 1);
 }
 
 static void what_was_seen_is_exceeded(void **state)
@@ -46,14 +48,23 @@ static void values_beyond_the_range_are_refused_and_change_nothing(void **state)
 {
     struct hlc hlc = {.last = 7};
     assert_false(hlc_observe(&hlc, HLC_LIMIT));
+    assert_false(hlc_observe(&hlc, HLC_SEEN_LIMIT));
     assert_false(hlc_observe(&hlc, UINT64_MAX));
     assert_int_equal(hlc_next(&hlc, (struct wall){0}), 8);
 }
 
-static void a_used_up_range_gives_nothing_more(void **state)
+static void the_greatest_value_that_is_believed_leaves_room_for_centuries(void **state)
 {
     struct hlc hlc = {0};
-    assert_true(hlc_observe(&hlc, HLC_LIMIT - 2));
+    assert_true(hlc_observe(&hlc, HLC_SEEN_LIMIT - 1));
+    assert_int_equal(hlc_next(&hlc, (struct wall){1000}), HLC_SEEN_LIMIT);
+    const uint64_t a_year_of_10000_a_second = UINT64_C(10000) * 86400 * 366;
+    assert_true(HLC_LIMIT - hlc.last > 100 * a_year_of_10000_a_second);
+}
+
+static void a_used_up_range_gives_nothing_more(void **state)
+{
+    struct hlc hlc = {.last = HLC_LIMIT - 2};
     assert_int_equal(hlc_next(&hlc, (struct wall){1000}), HLC_LIMIT - 1);
     assert_int_equal(hlc_next(&hlc, (struct wall){1000}), 0);
     assert_int_equal(hlc_next(&hlc, (struct wall){INT64_MAX}), 0);
@@ -82,6 +93,7 @@ int main(void)
         cmocka_unit_test(a_wall_clock_beyond_the_range_is_not_followed),
         cmocka_unit_test(what_was_seen_is_exceeded),
         cmocka_unit_test(values_beyond_the_range_are_refused_and_change_nothing),
+        cmocka_unit_test(the_greatest_value_that_is_believed_leaves_room_for_centuries),
         cmocka_unit_test(a_used_up_range_gives_nothing_more),
         cmocka_unit_test(values_only_grow_whatever_the_wall_clock_does),
     };

@@ -121,6 +121,24 @@ static void tokens_grow_over_a_restart_whatever_the_wall_clock_does(void **state
     }
 }
 
+static void a_wall_clock_at_the_end_of_the_range_does_not_end_the_supply(void **state)
+{
+    struct rig *rig = *state;
+    struct wall right = rig->clock.wall;
+    rig->clock.wall.us = (int64_t)HLC_LIMIT - 1000000; /* in 2255, as it seems */
+    reopen(rig);
+    uint64_t token = rig_op(rig, OP_CAMPAIGN, "e", "a")->tenure.token;
+    assert_true(token != 0);
+    reopen(rig);
+    rig->clock.wall = right;
+    reopen(rig);
+    for (int i = 0; i < 3; i++) {
+        uint64_t next = rig_op(rig, OP_HANDOVER, "e", "b")->tenure.token;
+        assert_true(next > token);
+        token = next;
+    }
+}
+
 static void a_thousand_leases_come_back(void **state)
 {
     struct rig *rig = *state;
@@ -623,6 +641,7 @@ int main(void)
         HOLDS(what_has_expired_is_not_there_after_a_restart),
         HOLDS(a_promise_that_waits_behind_a_failed_write_is_not_given),
         HOLDS(tokens_grow_over_a_restart_whatever_the_wall_clock_does),
+        HOLDS(a_wall_clock_at_the_end_of_the_range_does_not_end_the_supply),
         HOLDS(a_thousand_leases_come_back),
         HOLDS(in_power_mode_the_same_holds),
         HOLDS(memory_keeps_nothing_and_makes_no_file),

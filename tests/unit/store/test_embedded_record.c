@@ -46,7 +46,7 @@ static void a_lease_is_read_back_as_it_was_written(void **state)
         record.kind = (struct str){name, KIND_BYTES_MAX};
         record.election = (struct str){name, NAME_BYTES_MAX};
         record.leader = (struct str){name, NAME_BYTES_MAX};
-        record.token = HLC_LIMIT - 1;
+        record.token = HLC_SEEN_LIMIT - 1;
         record.term_ms = INT32_MAX;
         record.elected_at.us = INT64_MAX;
     }
