@@ -30,11 +30,12 @@
  * How many entries are moved down while a millisecond passes. A move costs up to 200 ns (the entry is in no
  * cache). Level 1 has only 32 ms for a slot, the others a second or more; so 130,000 timers may be due within
  * 32 ms, or a million within a second, before a slot is not drained in time. At most four milliseconds' worth
- * in one call.
+ * in one call. A slot that was not drained in time is drained before time enters it, also in portions.
  */
 #define DRAIN_PER_MS_NEAR 4096
 #define DRAIN_PER_MS_FAR  1024
 #define DRAIN_MS_MAX      4
+#define DRAIN_LATE        32768
 
 _Static_assert(WHEEL_SLOTS == 2 << LEVEL_BITS && WHEEL_SLOTS == 64, "a word has a bit for each slot");
 
@@ -248,10 +249,12 @@ static uint64_t first_slot(const struct wheel *wheel, unsigned *level_out, uint6
     return first;
 }
 
-/* Moves time on to `target`, or to the first millisecond before it that has entries. */
+/* Moves time on to `target`, or to the first millisecond before it that has entries, or as far as one portion
+ * of moves gets. */
 static void advance(struct wheel *wheel, uint64_t target)
 {
     uint64_t began = wheel->tick;
+    size_t budget = DRAIN_LATE;
     while (wheel->tick < target && list_empty(&wheel->due)) {
         unsigned level = 0;
         uint64_t pos = 0;
@@ -262,7 +265,10 @@ static void advance(struct wheel *wheel, uint64_t target)
             /* Time would enter a slot that isn't drained: time was away for long, or the slot is very full.
              */
             wheel->tick = first - 1;
-            drain(wheel, level, pos, SIZE_MAX);
+            budget = drain(wheel, level, pos, budget);
+            if (budget == 0) {
+                return;
+            }
         } else {
             wheel->tick = first;
             fire_slot(wheel, first);

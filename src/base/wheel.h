@@ -43,8 +43,9 @@ void wheel_start(struct wheel *wheel, struct wheel_entry *entry, struct mono at)
 void wheel_stop(struct wheel *wheel, struct wheel_entry *entry);
 
 /*
- * Moves the wheel to `now` and hands out the next entry that is due, stopped; NULL when there is none. Call
- * it until NULL, or as often as a turn can afford: what is left is handed out by the next call. Entries may
+ * Moves the wheel to `now` and hands out the next entry that is due, stopped; NULL when there is none, or when
+ * the way to it takes more work than one call should do: then wheel_next() is not after `now`. Call it until
+ * NULL, or as often as a turn can afford: what is left is handed out by the next call. Entries may
  * be started, stopped and freed between calls. Entries come in the order of their milliseconds; among those
  * of one millisecond in the order in which they were started (not promised for timers that were started more
  * than 24 days ahead). An entry that is started for a time that has passed comes behind those already due: a

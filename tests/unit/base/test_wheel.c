@@ -364,6 +364,31 @@ static void a_slot_that_was_not_drained_in_time_is_drained_before_time_enters_it
     mem_free(entries);
 }
 
+static void a_crowd_is_moved_in_portions_however_late_it_is(void **state)
+{
+    /* All due in one millisecond, far ahead, and time comes there in one leap. */
+    enum { N = 300000, MOST = 50000 };
+    struct wheel_entry *entries = mem_zalloc(N * sizeof entries[0]);
+    wheel_init(&wheel, at(0));
+    for (int i = 0; i < N; i++) {
+        wheel_start(&wheel, &entries[i], at(100 * S));
+    }
+    int portions = 0;
+    struct wheel_entry *entry = NULL;
+    struct wheel_entry *first = entries;
+    while ((entry = wheel_pop(&wheel, at(200 * S))) == NULL) {
+        assert_true(wheel_next(&wheel).us <= at(200 * S).us); /* or nobody would come back */
+        portions++;
+    }
+    assert_true(portions >= N / MOST);
+    assert_ptr_equal(entry, first);
+    for (int i = 1; i < N; i++) {
+        assert_ptr_equal(wheel_pop(&wheel, at(200 * S)), &entries[i]);
+    }
+    assert_null(wheel_pop(&wheel, at(DAY)));
+    mem_free(entries);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +404,7 @@ int main(void)
         cmocka_unit_test(a_million_timers_all_fire_in_order_and_once),
         cmocka_unit_test(a_full_slot_is_moved_down_in_small_steps),
         cmocka_unit_test(a_slot_that_was_not_drained_in_time_is_drained_before_time_enters_it),
+        cmocka_unit_test(a_crowd_is_moved_in_portions_however_late_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
