@@ -31,10 +31,10 @@ struct book *book_new(const struct book_options *options)
     wheel_init(&book->wheel, options->now);
     book->seed = options->seed;
     book->vacant_kept = options->vacant_kept;
+    book->vacant_bytes_max = options->vacant_bytes > 0 ? options->vacant_bytes : SIZE_MAX;
     book->hooks = options->hooks;
-    bool observed = hlc_observe(&book->hlc, options->first_token);
-    assert(observed);
-    (void)observed;
+    assert(options->first_token < HLC_LIMIT); /* T5 */
+    book->hlc.last = options->first_token;
     return book;
 }
 
@@ -526,7 +526,7 @@ bool book_expire(struct book *book, struct mono now, struct wall wall, size_t mo
     for (; most > 0; most--) {
         struct wheel_entry *entry = wheel_pop(&book->wheel, now);
         if (entry == NULL) {
-            return false;
+            break;
         }
         struct book_lease *lease = CONTAINER_OF(entry, struct book_lease, timer);
         if (mono_before(now, lease->expires)) {

@@ -49,6 +49,7 @@ struct book_options {
     uint64_t seed;           /* of hashes */
     uint64_t first_token;    /* tokens are greater than this */
     size_t vacant_kept;      /* elections without a leader whose history is kept; oldest dropped first */
+    size_t vacant_bytes;     /* and the memory of those besides the newest; 0: no bound */
     struct book_hooks hooks; /* functions may be NULL */
 };
 

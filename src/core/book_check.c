@@ -69,13 +69,16 @@ static void check_kind(struct map_node *node, void *arg)
 static size_t check_vacant_list(const struct book *book)
 {
     size_t n = 0;
+    size_t bytes = 0;
     const struct book_lease *newer = NULL;
     for (const struct book_lease *lease = book->vacant_newest; lease != NULL; lease = lease->older) {
         assert(!lease->led && lease->newer == newer);
+        bytes += sizeof *lease + lease->election_bytes + lease->leader_cap + trail_bytes(lease->trail);
         newer = lease;
         n++;
     }
     assert(book->vacant_oldest == newer);
+    assert(book->vacant_bytes == bytes);
     return n;
 }
 
@@ -91,5 +94,6 @@ void book_check(const struct book *book)
     assert(check.led_in_kinds == book->led);
     assert(check.elections_in_kinds == book->led + book->vacant);
     assert(check_vacant_list(book) == book->vacant);
-    assert(book->vacant <= book->vacant_kept); /* V3 */
+    assert(book->vacant <= book->vacant_kept);                                 /* V3 */
+    assert(book->vacant <= 1 || book->vacant_bytes <= book->vacant_bytes_max); /* V3 */
 }

@@ -40,6 +40,18 @@ void trail_free(struct book_trail *trail)
     mem_free(trail);
 }
 
+size_t trail_bytes(const struct book_trail *trail)
+{
+    if (trail == NULL) {
+        return 0;
+    }
+    size_t bytes = sizeof *trail + trail->events.cap + trail->candidates_cap * sizeof *trail->candidates;
+    for (uint32_t i = 0; i < trail->n_candidates; i++) {
+        bytes += trail->candidates[i].name_bytes;
+    }
+    return bytes;
+}
+
 /* Reads the event at *offset and moves it behind; its slices point into the trail. */
 static struct election_event event_read(const struct book_trail *trail, size_t *offset)
 {

@@ -102,6 +102,8 @@ struct book {
     size_t led;
     size_t vacant;
     size_t vacant_kept;
+    size_t vacant_bytes;     /* of those on the list */
+    size_t vacant_bytes_max; /* SIZE_MAX: no bound */
     struct book_lease *vacant_newest;
     struct book_lease *vacant_oldest;
     const char *frozen; /* NULL: not */
@@ -166,6 +168,7 @@ void table_walk(const struct book_kind *kind, struct str after,
 
 struct book_trail *trail_get(struct book_lease *lease);
 void trail_free(struct book_trail *trail);
+size_t trail_bytes(const struct book_trail *trail); /* the memory it takes; NULL: 0 */
 
 /* Keeps an event, dropping the oldest beyond ELECTION_EVENTS_KEPT. */
 void events_push(struct book_lease *lease, const struct election_event *event);

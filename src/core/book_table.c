@@ -197,6 +197,18 @@ void table_unlead(struct book *book, struct book_lease *lease)
 
 /* --- vacant --- */
 
+/* Nothing of it changes while the election is vacant. */
+static size_t vacant_bytes(const struct book_lease *lease)
+{
+    return sizeof *lease + lease->election_bytes + lease->leader_cap + trail_bytes(lease->trail);
+}
+
+static bool vacant_too_many(const struct book *book)
+{
+    return book->vacant > book->vacant_kept ||
+           (book->vacant > 1 && book->vacant_bytes > book->vacant_bytes_max);
+}
+
 void table_occupy(struct book *book, struct book_lease *lease)
 {
     assert(!lease->led);
@@ -215,6 +227,7 @@ void table_occupy(struct book *book, struct book_lease *lease)
     lease->newer = NULL;
     lease->older = NULL;
     book->vacant--;
+    book->vacant_bytes -= vacant_bytes(lease);
 }
 
 void table_vacate(struct book *book, struct book_lease *lease)
@@ -229,7 +242,8 @@ void table_vacate(struct book *book, struct book_lease *lease)
     }
     book->vacant_newest = lease;
     book->vacant++;
-    while (book->vacant > book->vacant_kept) { /* V3 */
+    book->vacant_bytes += vacant_bytes(lease);
+    while (vacant_too_many(book)) { /* V3 */
         struct book_lease *oldest = book->vacant_oldest;
         table_occupy(book, oldest);
         table_remove(book, oldest);

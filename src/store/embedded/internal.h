@@ -25,7 +25,8 @@
 #include "store/store.h"
 
 /* Vacant elections a store remembers (their history), over all lanes. */
-#define EMBEDDED_VACANT_KEPT 10000
+#define EMBEDDED_VACANT_KEPT  10000
+#define EMBEDDED_VACANT_BYTES ((size_t)32 * 1024 * 1024)
 
 /* Leases ended in one turn: some 2 us each, so that a turn stays short. */
 #define EMBEDDED_EXPIRE_PER_TURN 500

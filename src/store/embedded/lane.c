@@ -366,6 +366,7 @@ enum err lane_init(struct lane *lane, struct embedded *store, unsigned index, st
         .seed = store->seed,
         .first_token = store->startup.first_token, /* S4 */
         .vacant_kept = EMBEDDED_VACANT_KEPT / store->n_lanes,
+        .vacant_bytes = EMBEDDED_VACANT_BYTES / store->n_lanes,
         .hooks = {.keep = on_keep, .drop = on_drop, .event = on_event, .kind = on_kind, .arg = lane},
     };
     lane->book = book_new(&options);

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "base/random.h"
 #include "book_rig.h"
 
@@ -26,6 +28,33 @@ static void vacant_elections_are_forgotten_oldest_first(void **state)
                      EA_NOT_FOUND);
     assert_int_equal(decide(b, (struct election_request){.op = OP_INFO, .election = STR("v050")})->err,
                      EA_OK);
+}
+
+static void what_vacant_elections_take_is_bounded_in_bytes_too(void **state)
+{
+    struct bench *b = *state;
+    char name[200];
+    memset(name, 'n', sizeof name);
+    book_free(b->book);
+    b->book = book_new(
+        &(struct book_options){.now = b->clock.mono, .seed = 1, .vacant_kept = 100, .vacant_bytes = 100000});
+    /* Each has a history of 100 events with long names, some 25 kB. */
+    for (int i = 0; i < 10; i++) {
+        char election[16];
+        snprintf(election, sizeof election, "v%d", i);
+        for (int j = 0; j < 60; j++) {
+            name[0] = (char)('a' + j % 26);
+            struct election_request request = {
+                .election = str_of(election), .candidate = {name, sizeof name}, .op = OP_CAMPAIGN};
+            assert_true(decide(b, request)->elected);
+            request.op = OP_RESIGN;
+            assert_int_equal(decide(b, request)->err, EA_OK);
+        }
+        book_check(b->book);
+    }
+    assert_int_equal(decide(b, (struct election_request){.op = OP_INFO, .election = STR("v0")})->err,
+                     EA_NOT_FOUND);
+    assert_int_equal(decide(b, (struct election_request){.op = OP_INFO, .election = STR("v9")})->err, EA_OK);
 }
 
 static void with_no_memory_of_vacant_ones_nothing_is_left(void **state)
@@ -164,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         HOLDS(vacant_elections_are_forgotten_oldest_first),
+        HOLDS(what_vacant_elections_take_is_bounded_in_bytes_too),
         cmocka_unit_test(with_no_memory_of_vacant_ones_nothing_is_left),
         HOLDS(lists_are_paged_in_byte_order),
         HOLDS(a_list_does_not_show_what_is_over),
