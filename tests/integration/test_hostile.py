@@ -79,8 +79,9 @@ def test_a_malformed_request_gets_its_4xx_and_a_closed_connection(agent, data, s
     assert b'{"message":"' in answer and b"onnection: close" in answer
 
 
-def test_a_client_that_sends_only_empty_lines_is_closed(bystander):
-    assert talk(bystander, b"\r\n" * 20000) == b""
+def test_a_client_that_sends_only_empty_lines_is_closed_like_an_idle_one(agents):
+    agent = agents(GRPC_MAX_CONNECTION_IDLE="1s").start()
+    assert talk(agent, b"\r\n" * 20000) == b""
 
 
 def test_a_slow_head_is_told_408_after_two_seconds(bystander):
