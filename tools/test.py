@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -140,6 +141,8 @@ def main():
     parser.add_argument("-k", dest="pattern")
     options = parser.parse_args()
     wanted = options.only or ["lint", *BUILDS]
+    # A shell's background job inherits an ignored SIGINT, and would hand it on to the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     total = Tally()
     began = time.monotonic()
