@@ -11,7 +11,7 @@ build=(
 )
 test=(
     clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
-    python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-protobuf protobuf-compiler-grpc
+    python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-yaml python3-protobuf protobuf-compiler-grpc
     nodejs npm nginx-light wrk nghttp2-client prometheus procps
 )
 

@@ -117,7 +117,7 @@ def run_units(name, pattern):
 
 
 def run_integration(name, pattern):
-    command = [PYTHON, "-m", "pytest", "tests/integration", "-q", "-n", JOBS, "-p", "no:cacheprovider"]
+    command = [PYTHON, "-m", "pytest", "tests/integration", "tests/kube", "-q", "-n", JOBS, "-p", "no:cacheprovider"]
     if pattern:
         command += ["-k", pattern]
     env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "PYTHONDONTWRITEBYTECODE": "1"}
