@@ -59,6 +59,7 @@ sim: build
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && tools/build.sh $(BUILD) $(RELEASE)
 	@meson install -C $(BUILD) --no-rebuild --quiet $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@[ "$$(id -u)" != 0 ] || chown -R --reference=. $(BUILD) # after sudo, its owner must be able to build again
 
 clean:
 	@rm -rf build build-*
