@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A client process as stupid as real ones: a few candidates that campaign, extend, resign and hand over at random, and write down what
-they saw. Run as `client.py --out FILE --grpc PORT --http PORT --seconds N --seed N --elections N --candidates N --term MS`.
+they saw, until the file STOP is there. Run as
+`client.py --out FILE --until STOP --grpc PORT --http PORT --seed N --elections N --candidates N --term MS`.
 
 It survives agents that die: it connects again and goes on, unanswered operations stay in the history as such.
 """
@@ -174,9 +175,10 @@ class Candidate:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", required=True)
+    parser.add_argument("--until", required=True, type=pathlib.Path)
     parser.add_argument("--grpc", type=int)
     parser.add_argument("--http", type=int)
-    for name, value in (("seconds", 5.0), ("seed", 1), ("elections", 3), ("candidates", 4), ("term", 1000), ("pause_ms", 5)):
+    for name, value in (("seed", 1), ("elections", 3), ("candidates", 4), ("term", 1000), ("pause_ms", 5)):
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     options = parser.parse_args()
     chance = random.Random(options.seed)
@@ -185,8 +187,7 @@ def main():
     with open(options.out, "w", buffering=1) as out:
         crowd = [Candidate(f"c{options.seed}-{i}", f"e{i % options.elections}", options, chance, out)
                  for i in range(options.candidates)]
-        end = now() + options.seconds
-        while now() < end:
+        while not options.until.exists():
             chance.choice(crowd).turn(chance.choice(wires))
             time.sleep(chance.random() * options.pause_ms / 1000)
 
