@@ -1,0 +1,257 @@
+/*
+ * Nodes: what we think of each, and what is asked of it besides elections, one command at a time. The diagram of the states
+ * stands in quorum.h.
+ */
+#include "core/quorum/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+const struct sm_state node_states[QUORUM_NODE_STATE_COUNT] = {
+    [QUORUM_NODE_DOWN] = {"down", SM_TO(QUORUM_NODE_CHECKING) | SM_TO(QUORUM_NODE_UNFIT)},
+    [QUORUM_NODE_CHECKING] = {"checking", SM_TO(QUORUM_NODE_DOWN) | SM_TO(QUORUM_NODE_RECOVERING) |
+                                              SM_TO(QUORUM_NODE_READY)},
+    [QUORUM_NODE_RECOVERING] = {"recovering", SM_TO(QUORUM_NODE_DOWN) | SM_TO(QUORUM_NODE_CHECKING) |
+                                                  SM_TO(QUORUM_NODE_READY)},
+    [QUORUM_NODE_READY] = {"ready", SM_TO(QUORUM_NODE_DOWN) | SM_TO(QUORUM_NODE_CHECKING)},
+    [QUORUM_NODE_UNFIT] = {"unfit", SM_TO(QUORUM_NODE_DOWN)},
+};
+
+void node_init(struct quorum *q, unsigned index)
+{
+    struct node *node = &q->nodes[index];
+    *node = (struct node){.index = index, .cmd = {.node = index}};
+    sm_init(&node->state, node_states, QUORUM_NODE_STATE_COUNT, QUORUM_NODE_DOWN);
+}
+
+unsigned node_count(const struct quorum *q, enum quorum_node_state state)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        n += node_state(&q->nodes[i]) == state ? 1 : 0;
+    }
+    return n;
+}
+
+/* How often nodes are looked at: more often while one is on its way. */
+static void schedule_poll(struct quorum *q)
+{
+    unsigned coming = node_count(q, QUORUM_NODE_CHECKING) + node_count(q, QUORUM_NODE_RECOVERING);
+    bool any = coming + node_count(q, QUORUM_NODE_READY) > 0;
+    struct mono at = mono_add_ms(q->now.mono, coming > 0 ? QUORUM_CENSUS_MS : QUORUM_POLL_MS);
+    wheel_start(&q->wheel, &q->poll, any ? at : MONO_NEVER);
+}
+
+void node_move(struct quorum *q, struct node *node, enum quorum_node_state state, const char *why)
+{
+    if (node_state(node) == state) {
+        return;
+    }
+    sm_move(&node->state, state);
+    schedule_poll(q);
+    if (q->hooks.node != NULL) {
+        q->hooks.node(q->hooks.arg, node->index, state, why);
+    }
+    if (node_usable(node)) {
+        attempt_owed(q, node->index);
+    }
+    if (state == QUORUM_NODE_READY) {
+        node_raise_ahead(q);
+        attempt_unblock_all(q);
+    }
+}
+
+/* --- Coming and going --- */
+
+void node_up(struct quorum *q, struct node *node, const struct quorum_hello *hello)
+{
+    assert(node_state(node) == QUORUM_NODE_DOWN && !node->out);
+    bool same_server = strcmp(node->hello.run_id, hello->run_id) == 0;
+    node->hello = *hello;
+    if (!same_server) {
+        node->clock_us = 0; /* else a step while we were away is noticed by the next read */
+    }
+    q->reachable_since = q->now.mono;
+    if (!hello->master) {
+        node_move(q, node, QUORUM_NODE_UNFIT, "a replica: writes to it are refused or lost");
+        return;
+    }
+    if (hello->evicts && !q->options.allow_eviction) {
+        node_move(q, node, QUORUM_NODE_UNFIT,
+                  "it evicts keys when memory is short (maxmemory-policy is not noeviction), and would "
+                  "forget leases");
+        return;
+    }
+    node_move(q, node, QUORUM_NODE_CHECKING,
+              hello->evicts ? "connected; it evicts keys, which is allowed" : "connected");
+    node->want_read = true;
+    node_drive(q, node);
+}
+
+void node_down(struct quorum *q, struct node *node)
+{
+    assert(!node->out);
+    for (const struct attempt *a = q->attempts; a != NULL; a = a->next) {
+        assert(!a->slots[node->index].out); /* all was handed back before */
+    }
+    node->want_read = false;
+    node_move(q, node, QUORUM_NODE_DOWN, "the connection ended");
+    admission_judge(q);
+}
+
+void node_suspect(struct quorum *q, struct node *node)
+{
+    if (node_state(node) != QUORUM_NODE_READY) {
+        return;
+    }
+    node_move(q, node, QUORUM_NODE_CHECKING, "it says that its memory is not proven");
+    node->want_read = true;
+    node_drive(q, node);
+}
+
+/* --- Commands --- */
+
+void node_send(struct quorum *q, struct node *node, enum quorum_verb verb)
+{
+    assert(!node->out && node_connected(node));
+    node->cmd.verb = verb;
+    node->cmd.node = node->index;
+    node->cmd.deadline = MONO_NEVER;
+    node->cmd.sent = false;
+    node->cmd.names = NULL;
+    node->out = true;
+    node->asked = q->now.mono;
+    node->cmd_census = q->census;
+    q->hooks.send(q->hooks.arg, &node->cmd);
+}
+
+void node_drive(struct quorum *q, struct node *node)
+{
+    if (node->out || !node_connected(node)) {
+        return;
+    }
+    if (node->want_read) {
+        node->want_read = false;
+        node_send(q, node, QUORUM_NODE_READ);
+        return;
+    }
+    bool low = node->sure_ceiling < q->want_ceiling || node->sure_term_ms < q->want_term_ms;
+    if (node_state(node) == QUORUM_NODE_READY && low) {
+        node->cmd.ceiling = q->want_ceiling;
+        node->cmd.max_term_ms = q->want_term_ms;
+        node_send(q, node, QUORUM_NODE_RAISE);
+    }
+}
+
+void node_sure(struct node *node, uint64_t ceiling, int64_t max_term_ms)
+{
+    node->sure_ceiling = ceiling > node->sure_ceiling ? ceiling : node->sure_ceiling;
+    node->sure_term_ms = max_term_ms > node->sure_term_ms ? max_term_ms : node->sure_term_ms;
+}
+
+void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *reply)
+{
+    assert(node->out);
+    node->out = false;
+    bool heard =
+        reply->answer != QUORUM_LOST && reply->answer != QUORUM_DROPPED && reply->answer != QUORUM_FAILED;
+    if (!heard) {
+        return; /* the end of the connection, or the next poll asks again */
+    }
+    if (node->cmd.verb == QUORUM_NODE_RAISE) {
+        if (reply->answer == QUORUM_OK) {
+            node_sure(node, reply->ceiling, reply->max_term_ms);
+            attempt_unblock_all(q);
+        } else {
+            node_suspect(q, node);
+        }
+    } else {
+        admission_read(q, node, reply);
+    }
+    node_drive(q, node);
+}
+
+/* --- Raising ahead (Q10) --- */
+
+/* What q nodes remember at least: the q-th greatest of what each has confirmed. A node that is down counts with
+ * what it confirmed; if it comes back without memory, that is forgotten (admission.c). */
+static bool ceiling_stands(const struct quorum *q, uint64_t token)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        n += q->nodes[i].sure_ceiling >= token ? 1 : 0;
+    }
+    return n >= q->majority;
+}
+
+static bool term_stands(const struct quorum *q, int64_t term_ms)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        n += q->nodes[i].sure_term_ms >= term_ms ? 1 : 0;
+    }
+    return n >= q->majority;
+}
+
+static void drive_all(struct quorum *q)
+{
+    for (unsigned i = 0; i < q->n; i++) {
+        node_drive(q, &q->nodes[i]);
+    }
+}
+
+static void want_ceiling(struct quorum *q, uint64_t token)
+{
+    uint64_t most = HLC_LIMIT - 1;
+    uint64_t ahead = token < most - QUORUM_AHEAD_US ? token + QUORUM_AHEAD_US : most;
+    if (ahead > q->want_ceiling) {
+        q->want_ceiling = ahead;
+    }
+    drive_all(q);
+}
+
+bool node_raised_ceiling(struct quorum *q, uint64_t token)
+{
+    if (q->faults.ceiling_not_raised || ceiling_stands(q, token)) {
+        return true;
+    }
+    want_ceiling(q, token);
+    return false;
+}
+
+bool node_raised_term(struct quorum *q, int64_t term_ms)
+{
+    if (q->faults.ceiling_not_raised || term_stands(q, term_ms)) {
+        return true;
+    }
+    q->want_term_ms = term_ms > q->want_term_ms ? term_ms : q->want_term_ms;
+    drive_all(q);
+    return false;
+}
+
+/* Before a grant has to wait for it. */
+void node_raise_ahead(struct quorum *q)
+{
+    if (node_count(q, QUORUM_NODE_READY) < q->majority) {
+        return;
+    }
+    uint64_t wall = q->now.wall.us > 0 ? (uint64_t)q->now.wall.us : 0;
+    uint64_t next = q->hlc.last + 1 > wall ? q->hlc.last + 1 : wall;
+    if (next < HLC_LIMIT - QUORUM_AHEAD_US && !ceiling_stands(q, next + QUORUM_AHEAD_US / 2)) {
+        want_ceiling(q, next);
+    }
+}
+
+void node_poll(struct quorum *q)
+{
+    schedule_poll(q);
+    node_raise_ahead(q);
+    for (unsigned i = 0; i < q->n && q->n_undos > 0; i++) {
+        if (node_usable(&q->nodes[i])) {
+            attempt_owed(q, i);
+        }
+    }
+    if (admission_census_over(q)) {
+        admission_census(q);
+    }
+}

@@ -1,0 +1,183 @@
+/*
+ * Reads: who leads, as q nodes say. A read that is asked while an equal one has not been sent yet joins it: its answer is of
+ * a moment after it was asked.
+ */
+#include "core/quorum/internal.h"
+
+#define READ_JOIN_US 100000 /* deadlines that differ by more are not served by one read */
+
+static const char *const why_no_quorum = "no majority of the store's nodes agrees on who leads";
+static const char *const why_no_time = "no majority of the store's nodes answered in time";
+
+static uint64_t read_hash(const struct quorum *q, const struct election_request *request)
+{
+    return str_hash(request->election, str_hash(request->kind, q->seed)) + (request->op == OP_INFO ? 1 : 0);
+}
+
+static bool unsent(const struct quorum *q, const struct attempt *a)
+{
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct slot *s = &a->slots[i];
+        if (s->round != 0 && (!s->out || s->cmd.sent)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_join(struct quorum *q, struct attempt *a)
+{
+    if (a->head) {
+        a->head = false;
+        map_remove(&q->reads, &a->node);
+    }
+}
+
+bool read_join(struct quorum *q, struct election_request *request)
+{
+    uint64_t hash = read_hash(q, request);
+    struct map_node *n = map_first(&q->reads, hash);
+    for (; n != NULL; n = map_next(n, hash)) {
+        struct attempt *a = CONTAINER_OF(n, struct attempt, node);
+        if (!str_eq(a->names.election, request->election) || !str_eq(a->names.kind, request->kind) ||
+            a->request->op != request->op) {
+            continue;
+        }
+        if (!unsent(q, a)) {
+            close_join(q, a);
+            return false;
+        }
+        /* The one attempt ends by its own deadline, which must suit both. */
+        struct mono latest = mono_add_ms(q->now.mono, q->options.operation_timeout_ms);
+        int64_t later_us = mono_sub(mono_min(request->deadline, latest), a->deadline);
+        if (later_us < 0 || later_us > READ_JOIN_US) {
+            continue;
+        }
+        request->next = a->request->next;
+        a->request->next = request;
+        return true;
+    }
+    return false;
+}
+
+void read_open(struct quorum *q, struct attempt *a)
+{
+    a->head = true;
+    map_add(&q->reads, &a->node, read_hash(q, a->request));
+}
+
+static void read_start(struct quorum *q, struct attempt *a)
+{
+    attempt_round(q, a, PHASE_ASK);
+}
+
+static void read_ask(struct quorum *q, struct attempt *a, struct slot *s)
+{
+    attempt_command(a, s, QUORUM_READ, a->deadline)->exact = a->request->op == OP_INFO;
+    attempt_send(q, a, s);
+}
+
+static void read_note(struct quorum *q, struct attempt *a, struct slot *s, const struct quorum_reply *reply)
+{
+    bool sane = quorum_observe(q, reply->token);
+    s->answered = true;
+    s->answer = reply->answer;
+    s->name = reply->answer == QUORUM_NAME ? attempt_name(q, reply->name) : 0;
+    s->seen.token = sane && reply->answer == QUORUM_NAME ? reply->token : 0;
+    s->left_ms = reply->answer == QUORUM_NAME ? reply->left_ms : -1;
+}
+
+static void finish(struct quorum *q, struct attempt *a, enum err err, const char *why,
+                   const struct election_tenure *tenure)
+{
+    close_join(q, a);
+    for (struct election_request *r = a->request; r != NULL; r = r->next) {
+        r->elected = false;
+        /* Nobody leads, and whatever else is remembered of the election is not ours to know. */
+        r->tenure = *tenure;
+    }
+    attempt_answer(q, a, err, why);
+}
+
+/* When q nodes at least still hold it: the q-th longest of what is left. */
+static struct mono expiry(const struct quorum *q, const struct attempt *a, const struct slot *just)
+{
+    int64_t best_ms = -1;
+    for (unsigned i = 0; i < q->n; i++) {
+        unsigned longer = 0;
+        for (unsigned k = 0; k < q->n; k++) {
+            const struct slot *s = &a->slots[k];
+            longer += slot_fresh(a, s) && s->name == just->name && s->left_ms >= a->slots[i].left_ms ? 1 : 0;
+        }
+        bool named = slot_fresh(a, &a->slots[i]) && a->slots[i].name == just->name;
+        if (named && longer >= q->majority && a->slots[i].left_ms > best_ms) {
+            best_ms = a->slots[i].left_ms;
+        }
+    }
+    return best_ms < 0 ? (struct mono){0} : mono_add_ms(q->now.mono, best_ms);
+}
+
+static unsigned same(const struct quorum *q, const struct attempt *a, uint64_t name)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        n += slot_fresh(a, &a->slots[i]) && a->slots[i].name == name && name != 0 ? 1 : 0;
+    }
+    return n;
+}
+
+/* No name can have a quorum, whatever the nodes hold that have not answered or have no memory. */
+static bool nobody(const struct quorum *q, const struct attempt *a)
+{
+    unsigned known = 0;
+    unsigned most = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct slot *s = &a->slots[i];
+        bool told =
+            slot_fresh(a, s) && (s->answer == QUORUM_NAME || (s->answer == QUORUM_NONE && !s->recovering));
+        known += told ? 1 : 0;
+        unsigned n = same(q, a, s->name);
+        most = told && n > most ? n : most;
+    }
+    return most + (q->n - known) < q->majority;
+}
+
+static void read_judge(struct quorum *q, struct attempt *a, struct slot *just,
+                       const struct quorum_reply *reply)
+{
+    if (attempt_phase(a) != PHASE_ASK) {
+        return;
+    }
+    static const struct election_tenure none;
+    unsigned tokens = 0;
+    bool named = just != NULL && slot_fresh(a, just) && just->answer == QUORUM_NAME;
+    if (named && attempt_same_name(q, a, just, &tokens) >= q->majority) {
+        struct election_tenure tenure = {
+            .leader = reply->name,
+            .token = tokens >= q->majority ? just->seen.token : 0,
+            .expires = expiry(q, a, just),
+        };
+        finish(q, a, EA_OK, NULL, &tenure);
+    } else if (nobody(q, a)) {
+        finish(q, a, EA_NOT_FOUND, NULL, &none);
+    } else if (attempt_pending(q, a) == 0) {
+        finish(q, a, EA_UNAVAILABLE, why_no_quorum, &none);
+    }
+}
+
+static void read_after(struct quorum *q, struct attempt *a, struct slot *s) {}
+
+static void read_expired(struct quorum *q, struct attempt *a)
+{
+    static const struct election_tenure none;
+    finish(q, a, EA_UNAVAILABLE, why_no_time, &none);
+}
+
+const struct attempt_ops read_ops = {
+    .start = read_start,
+    .ask = read_ask,
+    .note = read_note,
+    .judge = read_judge,
+    .after = read_after,
+    .expired = read_expired,
+};
