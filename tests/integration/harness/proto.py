@@ -5,7 +5,8 @@ import importlib
 import pathlib
 import subprocess
 import sys
-import tempfile
+
+from harness.agent import BUILD
 
 API = pathlib.Path(__file__).resolve().parents[3] / "api"
 
@@ -14,7 +15,7 @@ def load():
     """Returns (messages, stubs): the modules election_agent_pb2 and election_agent_pb2_grpc."""
     sources = sorted(API.glob("**/*.proto"))
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
-    out = pathlib.Path(tempfile.gettempdir()) / f"election-agent-proto-{digest}"
+    out = BUILD / f"python-proto-{digest}"
     out.mkdir(exist_ok=True)
     with open(out / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
