@@ -20,11 +20,11 @@ TERM_MS = 3000
 
 def stubs():
     """Makes the client from the proto file; a real program does this when it is built."""
-    out = tempfile.mkdtemp()
-    subprocess.run(["protoc", f"-I{API}", f"--python_out={out}", f"--grpc_out={out}",
-                    "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin", str(API / "election_agent.proto")], check=True)
-    sys.path.insert(0, out)
-    return importlib.import_module("election_agent_pb2"), importlib.import_module("election_agent_pb2_grpc")
+    with tempfile.TemporaryDirectory() as out:
+        subprocess.run(["protoc", f"-I{API}", f"--python_out={out}", f"--grpc_out={out}",
+                        "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin", str(API / "election_agent.proto")], check=True)
+        sys.path.insert(0, out)
+        return importlib.import_module("election_agent_pb2"), importlib.import_module("election_agent_pb2_grpc")
 
 
 def now():
