@@ -45,15 +45,15 @@ if [ ${#missing[@]} -gt 0 ]; then
         echo "These packages of Debian 12 are missing, and there is no apt-get to install them: ${missing[*]}" >&2
         exit 1
     }
+    echo "Installing ${#missing[@]} packages: ${missing[*]}"
     sudo=
     if [ "$(id -u)" != 0 ]; then
-        sudo=$(command -v sudo) || {
-            echo "These Debian packages are missing; install them as root:" >&2
+        sudo=$(command -v sudo) && $sudo true || {
+            echo "Only root may install them:" >&2
             echo "    apt-get install -y --no-install-recommends ${missing[*]}" >&2
             exit 1
         }
     fi
-    echo "Installing ${#missing[@]} packages: ${missing[*]}"
     log=$(mktemp)
     # Servers that come as packages must not start by themselves: the tests start their own.
     guard=/usr/sbin/policy-rc.d
