@@ -18,16 +18,15 @@
 #define KUBE_DEPTH_MAX       64
 
 struct kube_items {
-    struct buf item;   /* of the object that is arriving */
-    struct buf shell;  /* the document without its items */
-    unsigned depth;    /* of open brackets; 0: before or after the document */
-    unsigned in_items; /* depth inside "items", 0: outside */
-    bool string;
-    bool escape;
-    bool items_key; /* the last string at depth 1 was the key "items" */
-    bool began;
-    bool over;
-    size_t string_at; /* where in the shell the last string began */
+    struct buf item;  /* of the object that is arriving */
+    struct buf shell; /* the document without its items */
+    unsigned depth;   /* of open brackets */
+    bool in_items;    /* inside the array "items" */
+    bool after_item;  /* there, and a comma must come before the next */
+    bool string;      /* inside a string */
+    bool escape;      /* behind its backslash */
+    bool items_key;   /* the last string of the outermost object was "items" */
+    size_t string_at; /* where in the shell that string began */
     size_t n;         /* objects told so far */
 };
 

@@ -75,7 +75,7 @@ struct kube_request {
     size_t answer_bytes_max;  /* 0: KUBE_BODY_BYTES */
     struct mono deadline;     /* all attempts together; MONO_NEVER: none */
     bool once;                /* never tried again */
-    /* Takes the body of a 2xx answer as it arrives, instead of `answer`. Called inside the transfer: must not call
+    /* Takes the body of a 2xx answer as it arrives, instead of `answer`; once with no bytes, when its head is there. Called inside the transfer: must not call
      * the client. False ends the request with `err` and `error` as set here. */
     bool (*take)(struct kube_request *request, struct str bytes);
     void (*done)(struct kube_request *request);

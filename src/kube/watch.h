@@ -21,6 +21,7 @@ struct kube_list {
     const char *what; /* as kube_request.what */
     const char *path; /* of the collection, without query; at most KUBE_PATH_BYTES; must outlive the list */
     const char *selector; /* labelSelector, not yet escaped; NULL: all; must outlive the list */
+    const char *field;    /* fieldSelector, likewise */
     unsigned page_size;   /* 0: KUBE_PAGE_SIZE */
     struct mono deadline;
     /* An object, valid during the call, which must not call the client. False ends the list with `error` as set
@@ -29,7 +30,7 @@ struct kube_list {
     void (*done)(struct kube_list *list);
     void *user;
 
-    /* --- the answer; EA_TOO_LARGE when the objects are more than KUBE_LIST_ITEMS_MAX or KUBE_LIST_BYTES_MAX --- */
+    /* --- the answer; status 410: the list has become too old between two pages, begin anew; EA_TOO_LARGE when the objects are more than KUBE_LIST_ITEMS_MAX or KUBE_LIST_BYTES_MAX --- */
     enum err err;
     int status;
     struct error error;
@@ -42,7 +43,6 @@ struct kube_list {
     char *next; /* the `continue` token; NULL on the first page */
     size_t n_items;
     size_t n_bytes;
-    bool again; /* begun anew after its continue token expired */
 };
 
 #define KUBE_PAGE_SIZE      100 /* pods of 10 KB: a megabyte a page */
@@ -84,6 +84,8 @@ struct kube_watch *kube_watch_start(struct kube *kube, const struct kube_watch_o
 
 /* No events afterwards; may be called inside on_event. */
 void kube_watch_stop(struct kube_watch *watch);
+
+struct loop *kube_watch_loop(const struct kube_watch *watch);
 
 /* Whether everything that has happened is (or is about to be) told: synced, and the stream open. */
 bool kube_watch_is_live(const struct kube_watch *watch);
