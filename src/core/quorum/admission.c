@@ -115,10 +115,15 @@ static void now_recovering(struct quorum *q, struct node *node, bool same_nonce)
 
 void admission_read(struct quorum *q, struct node *node, const struct quorum_reply *reply)
 {
-    if (!hlc_observe(&q->hlc, reply->floor) || !hlc_observe(&q->hlc, reply->ceiling) ||
-        reply->max_term_ms < 0) {
+    if (reply->floor >= HLC_LIMIT || reply->ceiling >= HLC_LIMIT || reply->max_term_ms < 0) {
         return; /* out of range: it stays as it was, and is asked again */
     }
+    /* The clock "starts above the ceilings it reads": only the first time. Later ones, and floors made of
+     * them, are a minute ahead of our own clock, which would chase itself. */
+    if (!node->met && (!quorum_observe(q, reply->floor) || !quorum_observe(q, reply->ceiling))) {
+        return;
+    }
+    node->met = true;
     bool stepped = clock_stepped(q, node, reply->node_us);
     bool same = quorum_marker_is(&node->marker, &reply->marker);
     node->marker = reply->marker;
