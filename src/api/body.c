@@ -6,6 +6,9 @@
 
 #include "api/message.h"
 
+/* An ordinary body is parsed in so much memory of the stack's. */
+#define PARSE_BYTES ((size_t)2048)
+
 /* JavaScript's largest whole number, Number.MAX_SAFE_INTEGER, and one more. */
 #define EXACT_LIMIT (INT64_C(1) << 53)
 
@@ -162,9 +165,14 @@ static enum err read_object(ProtobufCMessage *message, struct str body, uint64_t
 enum err body_read(ProtobufCMessage *message, struct str body, uint64_t skip, struct arena *arena,
                    struct error *error)
 {
-    parsing = arena;
+    /* A value takes up to fifty times the memory of its text, and a call may live long after it was parsed. */
+    _Alignas(16) char room[PARSE_BYTES];
+    struct arena values;
+    arena_init(&values, room, sizeof room);
+    parsing = &values;
     enum err err = read_object(message, body, skip, arena, error);
     parsing = NULL;
+    arena_reset(&values);
     return err != EA_OK ? error_wrap(error, "body") : EA_OK;
 }
 

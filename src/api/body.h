@@ -4,10 +4,10 @@
  * is not there. Everything else that is not exactly right is EA_INVALID, with an error that says what and
  * where: "body: term: must be a whole number of milliseconds, got 1.5".
  *
- * jansson parses, with its memory in the call's arena. Its allocator is a setting of the process:
- * body_setup() makes it a function that takes from the arena of the parse that runs on this thread, and from
- * the heap when none does. That is safe because no JSON value outlives body_read(), and body_read() frees
- * none.
+ * jansson parses, with its memory in an arena that ends with body_read(). Its allocator is a setting of the
+ * process: body_setup() makes it a function that takes from the arena of the parse that runs on this thread,
+ * and from the heap when none does. That is safe because no JSON value outlives body_read(); texts are copied
+ * to the call's arena.
  */
 #ifndef EA_API_BODY_H
 #define EA_API_BODY_H

@@ -307,6 +307,24 @@ static void a_bad_query_is_refused_with_what_is_wrong(void **state)
     query_refused("page_token=%ff", "query: page_token: must be valid UTF-8");
 }
 
+/* What a call keeps as long as it lives must not be a multiple of what its body had. */
+static void of_a_body_only_the_texts_stay_in_the_calls_memory(void **state)
+{
+    char body[32 * 1024];
+    size_t n = 0;
+    memcpy(body, "{\"x\":[", 6);
+    for (n = 6; n + 32 < sizeof body; n += 3) {
+        memcpy(body + n, "[],", 3);
+    }
+    const char *end = "[]],\"candidate\":\"a\"}";
+    memcpy(body + n, end, strlen(end) + 1);
+    PB(CampaignRequest) request = taken(body);
+    assert_string_equal(request.candidate, "a");
+    assert_int_equal(arena.at - (char *)request.candidate,
+                     16); /* it came last, and the block is one of the smallest */
+    assert_in_range(arena.end - (char *)request.candidate, 16, 8 * 1024);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -323,6 +341,7 @@ int main(void)
         TEST(bytes_that_are_not_utf8_are_refused),
         TEST(nesting_is_bounded),
         TEST(a_message_quotes_hostile_bytes_escaped_and_cut),
+        TEST(of_a_body_only_the_texts_stay_in_the_calls_memory),
         TEST(json_values_of_others_live_on_the_heap_as_before),
         TEST(a_query_sets_the_fields_it_names),
         TEST(a_bad_query_is_refused_with_what_is_wrong),
