@@ -17,6 +17,8 @@
  */
 #include "http/h1.h"
 
+#include <assert.h>
+
 #include "base/mem.h"
 
 /* A client that has ended its side may be one that shut down writing and reads on, or one that has left. A
@@ -125,14 +127,14 @@ void h1_gate(struct h1_conn *h1)
 static void h1_data(struct http_conn *conn, const uint8_t *bytes, size_t n)
 {
     struct h1_conn *h1 = h1_of(conn);
-    size_t used = h1->pending == NULL ? h1_take(h1, bytes, n) : 0;
+    assert(h1->pending == NULL); /* it pauses the stream */
+    size_t used = h1_take(h1, bytes, n);
     if (h1_state(h1) == H1_CLOSING) {
         return;
     }
     if (used < n) {
-        h1->pending = mem_realloc(h1->pending, h1->pending_bytes + n - used);
-        memcpy(h1->pending + h1->pending_bytes, bytes + used, n - used);
-        h1->pending_bytes += n - used;
+        h1->pending_bytes = n - used;
+        h1->pending = mem_dup(bytes + used, h1->pending_bytes);
     }
     h1_gate(h1);
 }
@@ -178,17 +180,14 @@ static void take_pending(struct h1_conn *h1)
     if (h1->pending == NULL || h1_state(h1) != H1_IDLE) {
         return;
     }
-    size_t used = h1_take(h1, h1->pending, h1->pending_bytes);
-    if (h1_state(h1) == H1_CLOSING) {
-        return;
-    }
-    h1->pending_bytes -= used;
-    if (h1->pending_bytes > 0) {
-        memmove(h1->pending, h1->pending + used, h1->pending_bytes);
+    h1->pending_at += h1_take(h1, h1->pending + h1->pending_at, h1->pending_bytes - h1->pending_at);
+    if (h1_state(h1) == H1_CLOSING || h1->pending_at < h1->pending_bytes) {
         return;
     }
     mem_free(h1->pending);
     h1->pending = NULL;
+    h1->pending_at = 0;
+    h1->pending_bytes = 0;
     if (h1->ended) {
         input_ended(h1);
     }

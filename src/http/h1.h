@@ -26,6 +26,7 @@ struct h1_conn {
     struct http_conn conn;
     struct h1_exchange *hx; /* the request that is read or answered; NULL when idle or closing */
     uint8_t *pending;       /* read together with a request that is not answered yet */
+    size_t pending_at;      /* the first byte not taken yet */
     size_t pending_bytes;
     struct mono deadline; /* of the present state */
     struct sm state;

@@ -20,6 +20,8 @@ static const struct {
     [H1_LINE_TOO_LONG] = {414, "the request line is longer than % bytes"},
     [H1_FIELDS_TOO_LARGE] = {431, "the header fields are larger than % bytes"},
     [H1_TOO_MANY_FIELDS] = {431, "there are more than % header fields"},
+    [H1_LISTS_TOO_LARGE] = {431,
+                            "the values of header fields that come several times are too large together"},
     [H1_BAD_LINE] = {400, "the request line is not: method, space, target, space, HTTP/1.1"},
     [H1_BAD_TARGET] = {400, "the request target is not a path or an http URI"},
     [H1_BAD_VERSION] = {505, "the version is neither HTTP/1.1 nor HTTP/1.0, nor HTTP/2 with its preface"},

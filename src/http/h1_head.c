@@ -18,21 +18,28 @@ struct fields {
     struct str host;
     struct str expect;
     struct str coding;
+    size_t joined; /* bytes of the arena that lists have taken */
     bool two_hosts;
 };
 
 /* --- fields --- */
 
 #define NAME_BYTES_MAX 24
+/* Each field that is added to a list copies the list. */
+#define JOINED_BYTES_MAX ((size_t)16 * 1024)
 
 /* RFC 9110, 5.3: fields of one name are one list. */
-static void join(struct str *list, struct str value, struct arena *arena)
+static enum h1_fault join(struct fields *fields, struct str *list, struct str value)
 {
     if (list->p == NULL) {
         *list = value;
-        return;
+        return H1_FINE;
     }
-    char *joined = arena_alloc(arena, list->n + 2 + value.n);
+    fields->joined += list->n + 2 + value.n;
+    if (fields->joined > JOINED_BYTES_MAX) {
+        return H1_LISTS_TOO_LARGE;
+    }
+    char *joined = arena_alloc(fields->arena, list->n + 2 + value.n);
     memcpy(joined, list->p, list->n);
     joined[list->n] = ',';
     joined[list->n + 1] = ' ';
@@ -40,6 +47,7 @@ static void join(struct str *list, struct str value, struct arena *arena)
         memcpy(joined + list->n + 2, value.p, value.n);
     }
     *list = str_from(joined, list->n + 2 + value.n);
+    return H1_FINE;
 }
 
 static enum h1_fault take_field(void *user, struct str name, struct str value)
@@ -63,15 +71,15 @@ static enum h1_fault take_field(void *user, struct str name, struct str value)
     struct str lower_name = str_from(lower, name.n);
     enum http_header id = http_header_find(lower_name);
     if (id != HTTP_HEADERS) {
-        join(&fields->header[id], value, fields->arena);
+        return join(fields, &fields->header[id], value);
     } else if (str_eq(lower_name, STR("host"))) {
         fields->two_hosts = fields->host.p != NULL;
         fields->host = value;
         return fields->two_hosts ? H1_TWO_HOSTS : H1_FINE;
     } else if (str_eq(lower_name, STR("expect"))) {
-        join(&fields->expect, value, fields->arena);
+        return join(fields, &fields->expect, value);
     } else if (str_eq(lower_name, STR("transfer-encoding"))) {
-        join(&fields->coding, value, fields->arena);
+        return join(fields, &fields->coding, value);
     }
     return H1_FINE;
 }

@@ -304,6 +304,21 @@ static void there_are_at_most_100_header_fields(void **state)
     }
 }
 
+static void lists_of_many_fields_are_bounded(void **state)
+{
+    (void)state;
+    for (size_t over = 0; over <= 1; over++) {
+        buf_add_str(&text, STR("GET /echo HTTP/1.1\r\nHost: a\r\n"));
+        for (size_t i = 0; i < (over ? 90 : 20); i++) {
+            buf_add_str(&text, STR("Accept: text/plain; charset=utf-8\r\n"));
+        }
+        buf_add_str(&text, STR("\r\n"));
+        check_limit(431, "Request Header Fields Too Large",
+                    over ? "the values of header fields that come several times are too large together"
+                         : NULL);
+    }
+}
+
 static void a_body_has_at_most_64_kib(void **state)
 {
     (void)state;
@@ -521,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_request_line_has_at_most_8_kib),
         cmocka_unit_test(header_fields_have_at_most_16_kib),
         cmocka_unit_test(there_are_at_most_100_header_fields),
+        cmocka_unit_test(lists_of_many_fields_are_bounded),
         cmocka_unit_test(a_body_has_at_most_64_kib),
         cmocka_unit_test(trailers_have_the_limits_of_header_fields),
         cmocka_unit_test(chunks_have_not_much_more_framing_than_content),
