@@ -136,20 +136,6 @@ void h2_conn_flush_later(struct h2_conn *conn)
     }
 }
 
-/* Copies a frame (or a CONTINUATION of one) into the stream's chunks. */
-static void emit(struct stream *stream, const uint8_t *bytes, size_t n)
-{
-    while (n > 0) {
-        size_t room = 0;
-        uint8_t *out = stream_reserve(stream, 1, &room);
-        size_t part = n < room ? n : room;
-        memcpy(out, bytes, part);
-        stream_commit(stream, part);
-        bytes += part;
-        n -= part;
-    }
-}
-
 /* All that nghttp2 has to send, as long as the stream takes it well. False if the session is broken. */
 static bool send_frames(struct h2_conn *conn)
 {
@@ -163,7 +149,7 @@ static bool send_frames(struct h2_conn *conn)
         if (n <= 0) {
             break;
         }
-        emit(stream, bytes, (size_t)n);
+        stream_write(stream, bytes, (size_t)n);
     }
     return n >= 0;
 }
@@ -177,6 +163,9 @@ static void h2_flush(struct http_conn *http)
     bool fine = send_frames(conn);
     if (fine && conn->writable != NULL) {
         h2_answer_call_writable(conn); /* what they write goes out in the next turn */
+    }
+    if (fine) {
+        h2_request_run_waiting(conn);
     }
     if (conn->verdict != H2_FINE) {
         end_condemned(conn);
@@ -215,7 +204,9 @@ static void h2_data(struct http_conn *http, const uint8_t *bytes, size_t n)
         return;
     }
     /* mem_recv takes all, unless the session is over. */
-    if (nghttp2_session_want_write(conn->session) != 0 || nghttp2_session_want_read(conn->session) == 0) {
+    bool turn = conn->waiting != NULL && !h2_conn_congested(conn);
+    if (turn || nghttp2_session_want_write(conn->session) != 0 ||
+        nghttp2_session_want_read(conn->session) == 0) {
         h2_conn_flush_later(conn);
     }
 }
@@ -229,7 +220,7 @@ static void h2_end(struct http_conn *http)
     /* What was asked for whole is still answered; the rest will never be whole. */
     conn->drain = H2_LEAVING;
     for (struct h2_stream *stream = conn->streams; stream != NULL; stream = stream->next) {
-        if (stream->input != H2_IN_END) {
+        if (stream->input != H2_IN_END && stream->input != H2_IN_WAIT_END) {
             int rv = nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
             assert(rv == 0);
             stream->reset_by_us = true;

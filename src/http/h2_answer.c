@@ -222,6 +222,12 @@ static bool mute(const struct h2_stream *stream)
     return stream->conn == NULL || stream->conn->closing;
 }
 
+static void set_finishing(struct h2_stream *stream)
+{
+    stream->finishing = true;
+    stream->conn->n_answered++;
+}
+
 static void h2_start(struct exchange *ex, int status, const struct http_field *fields, size_t n)
 {
     struct h2_stream *stream = h2_stream_of(ex);
@@ -249,7 +255,7 @@ static void h2_answer(struct exchange *ex, int status, const struct http_field *
         nva[at++] = make_nv(STR("content-length"), str_from(digits, str_from_u64(body.n, digits)));
     }
     bool with_data = body.n > 0 && !stream->head_only && !never_has_body(status);
-    stream->finishing = true;
+    set_finishing(stream);
     if (with_data) {
         out_append(stream, body);
     }
@@ -286,7 +292,7 @@ static void h2_finish(struct exchange *ex, const struct http_field *trailers, si
     if (mute(stream)) {
         return;
     }
-    stream->finishing = true;
+    set_finishing(stream);
     if (!stream->submitted) {
         nghttp2_nv nva[FIELDS_MAX];
         size_t at = add_head(ex, nva, 200, trailers, n);
@@ -342,6 +348,7 @@ static void h2_released(struct exchange *ex)
     if (stream->out_on_heap) {
         mem_free(stream->out);
     }
+    mem_free(stream->body);
     arena_reset(&ex->arena);
     slab_free(&stream->shared->exchanges, stream);
 }

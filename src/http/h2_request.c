@@ -4,9 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-/* What RFC 9113, 10.5.1 counts for a field beside its name and value. */
-#define FIELD_OVERHEAD_BYTES 32
-#define BODY_BYTES_FIRST     1024
+#include "base/mem.h"
+
+#define BODY_BYTES_FIRST 1024
 
 /* --- a stream's life --- */
 
@@ -37,6 +37,36 @@ static struct h2_stream *stream_new(struct h2_conn *conn, int32_t id)
     return stream;
 }
 
+/* --- requests that wait for their turn --- */
+
+static void waiting_add(struct h2_conn *conn, struct h2_stream *stream)
+{
+    stream->next_waiting = NULL;
+    if (conn->waiting != NULL) {
+        conn->last_waiting->next_waiting = stream;
+    } else {
+        conn->waiting = stream;
+    }
+    conn->last_waiting = stream;
+}
+
+/* Of those that are reset, which the guard counts, or when the connection ends; else it is the first. */
+static void waiting_remove(struct h2_conn *conn, struct h2_stream *stream)
+{
+    struct h2_stream *before = NULL;
+    for (struct h2_stream *at = conn->waiting; at != stream; at = at->next_waiting) {
+        before = at;
+    }
+    if (before != NULL) {
+        before->next_waiting = stream->next_waiting;
+    } else {
+        conn->waiting = stream->next_waiting;
+    }
+    if (conn->last_waiting == stream) {
+        conn->last_waiting = before;
+    }
+}
+
 static void unlink_stream(struct h2_conn *conn, struct h2_stream *stream)
 {
     if (stream->prev != NULL) {
@@ -57,7 +87,12 @@ static void unlink_stream(struct h2_conn *conn, struct h2_stream *stream)
     if (conn->chunk_owner == stream) {
         conn->chunk_owner = NULL;
     }
+    if (stream->input == H2_IN_WAIT || stream->input == H2_IN_WAIT_END) {
+        waiting_remove(conn, stream);
+    }
     conn->n_streams--;
+    conn->n_answered -= stream->finishing;
+    conn->head_bytes -= stream->head_bytes;
     conn->pending_bytes -= stream->out_n - stream->out_at;
 }
 
@@ -103,8 +138,6 @@ void h2_stream_refuse(struct h2_stream *stream, int status, const char *text)
     http_server_refused(server, status);
 }
 
-/* --- header fields --- */
-
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
@@ -114,109 +147,18 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return 0;
     }
     conn->last_stream = frame->hd.stream_id;
-    if (conn->pending_bytes > H2_PENDING_BYTES_MAX) {
-        /* A client that does not take its answers gets no more of them; it may repeat the request. */
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                         NGHTTP2_REFUSED_STREAM);
-    }
     struct h2_stream *stream = stream_new(conn, frame->hd.stream_id);
     return nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, stream);
 }
 
-static void add_field(struct exchange *ex, enum http_header id, struct str value)
-{
-    struct str *slot = &ex->header[id];
-    if (slot->p == NULL) {
-        *slot = arena_str(&ex->arena, value);
-        return;
-    }
-    /* Several of a name are one list (RFC 9110, 5.3). */
-    const struct str comma = STR(", ");
-    size_t n = slot->n + comma.n + value.n;
-    char *joined = arena_alloc(&ex->arena, n);
-    memcpy(joined, slot->p, slot->n);
-    memcpy(joined + slot->n, comma.p, comma.n);
-    if (value.n > 0) {
-        memcpy(joined + slot->n + comma.n, value.p, value.n);
-    }
-    *slot = str_from(joined, n);
-}
-
-static void set_path(struct exchange *ex, struct str value)
-{
-    ex->path = arena_str(&ex->arena, value);
-    const char *mark = memchr(ex->path.p, '?', ex->path.n);
-    if (mark != NULL) {
-        size_t n = (size_t)(mark - ex->path.p);
-        ex->query = str_from(mark + 1, ex->path.n - n - 1);
-        ex->path.n = n;
-    }
-}
-
-static void set_field(struct h2_stream *stream, struct str name, struct str value)
-{
-    struct exchange *ex = &stream->ex;
-    if (name.n > 0 && name.p[0] == ':') {
-        if (str_eq(name, STR(":method"))) {
-            ex->method = http_method_find(value);
-            stream->head_only = ex->method == HTTP_HEAD;
-        } else if (str_eq(name, STR(":path"))) {
-            set_path(ex, value);
-        } else if (str_eq(name, STR(":authority"))) {
-            ex->host = arena_str(&ex->arena, value);
-        }
-        return;
-    }
-    enum http_header id = http_header_find(name);
-    if (id != HTTP_HEADERS) {
-        add_field(ex, id, value);
-    } else if (ex->host.p == NULL && str_eq(name, STR("host"))) {
-        ex->host = arena_str(&ex->arena, value);
-    }
-}
-
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghttp2_rcbuf *name,
-                     nghttp2_rcbuf *value, uint8_t flags, void *user)
-{
-    (void)flags;
-    struct h2_conn *conn = user;
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
-    if (stream == NULL) {
-        return 0;
-    }
-    const struct http_limits *limits = http_server_limits(conn->http.server);
-    nghttp2_vec name_bytes = nghttp2_rcbuf_get_buf(name);
-    nghttp2_vec value_bytes = nghttp2_rcbuf_get_buf(value);
-    stream->header_count++;
-    stream->header_bytes += name_bytes.len + value_bytes.len + FIELD_OVERHEAD_BYTES;
-    if (stream->header_bytes > H2_HEADER_EXCESS * limits->header_bytes) {
-        h2_conn_condemn(conn, H2_TOO_MANY_HEADERS);
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
-    if (stream->header_bytes > limits->header_bytes || stream->header_count > limits->header_count) {
-        stream->refused = 431;
-    } else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        set_field(stream, str_from(name_bytes.base, name_bytes.len),
-                  str_from(value_bytes.base, value_bytes.len));
-    }
-    return 0;
-}
-
 /* --- from head to end --- */
 
-static void head_came(struct h2_conn *conn, struct h2_stream *stream)
+/* Asks the handler. */
+static void begin(struct h2_conn *conn, struct h2_stream *stream)
 {
     struct exchange *ex = &stream->ex;
     ex->arrived = h2_conn_now(conn);
-    if (stream->refused != 0) {
-        h2_stream_refuse(stream, stream->refused, "the header fields are too large or too many\n");
-        return;
-    }
-    bool asterisk = ex->method == HTTP_OPTIONS && str_eq(ex->path, STR("*"));
-    if (ex->path.n == 0 || (ex->path.p[0] != '/' && !asterisk)) {
-        h2_stream_refuse(stream, 400, "the path does not begin with /\n");
-        return;
-    }
+    stream->opened = ex->arrived;
     const struct http_limits *limits = http_server_limits(conn->http.server);
     void *handler_user = NULL;
     const struct http_handler *handler = http_server_handler(conn->http.server, &handler_user);
@@ -236,6 +178,43 @@ static void head_came(struct h2_conn *conn, struct h2_stream *stream)
     }
 }
 
+/* RFC 9110, 10.1.1. Whoever sends a body without waiting for this needs it no more. */
+static void tell_to_continue(struct h2_stream *stream)
+{
+    bool wants = stream->awaits_continue && stream->body_bytes == 0 &&
+                 (stream->input == H2_IN_BUFFER || stream->input == H2_IN_STREAM);
+    if (!wants || stream->ex.started) {
+        return;
+    }
+    const nghttp2_nv status = {
+        .name = (uint8_t *)":status", .namelen = 7, .value = (uint8_t *)"100", .valuelen = 3};
+    int rv =
+        nghttp2_submit_headers(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NULL, &status, 1, NULL);
+    assert(rv == 0);
+    h2_conn_flush_later(stream->conn);
+}
+
+static void head_came(struct h2_conn *conn, struct h2_stream *stream)
+{
+    struct exchange *ex = &stream->ex;
+    if (stream->refused != 0) {
+        h2_stream_refuse(stream, stream->refused, "the header fields are too large or too many\n");
+        return;
+    }
+    bool asterisk = ex->method == HTTP_OPTIONS && str_eq(ex->path, STR("*"));
+    if (ex->path.n == 0 || (ex->path.p[0] != '/' && !asterisk)) {
+        h2_stream_refuse(stream, 400, "the path does not begin with /\n");
+        return;
+    }
+    if (conn->waiting != NULL || h2_conn_congested(conn)) {
+        stream->input = H2_IN_WAIT;
+        waiting_add(conn, stream);
+        return;
+    }
+    begin(conn, stream);
+    tell_to_continue(stream);
+}
+
 static void append_body(struct h2_stream *stream, struct str piece)
 {
     if (stream->body_n + piece.n > stream->body_cap) {
@@ -243,11 +222,7 @@ static void append_body(struct h2_stream *stream, struct str piece)
         while (cap < stream->body_n + piece.n) {
             cap *= 2;
         }
-        char *larger = arena_alloc(&stream->ex.arena, cap);
-        if (stream->body_n > 0) {
-            memcpy(larger, stream->body, stream->body_n);
-        }
-        stream->body = larger;
+        stream->body = mem_realloc(stream->body, cap);
         stream->body_cap = cap;
     }
     memcpy(stream->body + stream->body_n, piece.p, piece.n);
@@ -271,7 +246,9 @@ void h2_conn_settle_chunk(struct h2_conn *conn)
     conn->chunk_owner = NULL;
     struct str piece = stream->chunk;
     stream->chunk = (struct str){NULL, 0};
-    if (stream->input == H2_IN_BUFFER) {
+    if (stream->input == H2_IN_WAIT) {
+        append_body(stream, piece); /* and no window: what may come now is bounded */
+    } else if (stream->input == H2_IN_BUFFER) {
         append_body(stream, piece);
         /* The stream's window must let the rest in; the connection's, which bounds what all its bodies hold,
          * is given back when the request was handled. */
@@ -289,23 +266,25 @@ static void body_came(struct h2_conn *conn, struct h2_stream *stream)
 {
     struct exchange *ex = &stream->ex;
     ex->arrived = h2_conn_now(conn);
-    ex->stable = conn->chunk_owner != stream;
-    if (ex->stable) {
-        ex->body = str_from(stream->body, stream->body_n);
-    } else if (stream->body_n > 0) {
-        append_body(stream, stream->chunk);
-        ex->body = str_from(stream->body, stream->body_n);
-        ex->stable = true;
-    } else {
+    bool chunk = conn->chunk_owner == stream;
+    if (chunk && stream->body_n == 0) {
         ex->body = stream->chunk;
+    } else {
+        if (chunk) {
+            append_body(stream, stream->chunk);
+        }
+        ex->body = str_from(stream->body, stream->body_n);
     }
-    if (conn->chunk_owner == stream) {
+    ex->stable = ex->body.n == 0; /* the fields are in the arena */
+    if (chunk) {
         conn->chunk_owner = NULL;
     }
     void *handler_user = NULL;
     const struct http_handler *handler = http_server_handler(conn->http.server, &handler_user);
     /* The exchange may be answered and stays all the same until nghttp2 closes the stream. */
     handler->on_request(ex, handler_user);
+    mem_free(stream->body);
+    stream->body = NULL;
     h2_conn_consume(conn, stream->unconsumed);
     stream->unconsumed = 0;
 }
@@ -314,6 +293,11 @@ static void body_came(struct h2_conn *conn, struct h2_stream *stream)
 static void input_ended(struct h2_conn *conn, struct h2_stream *stream)
 {
     uint8_t was = stream->input;
+    if (was == H2_IN_WAIT) {
+        h2_conn_settle_chunk(conn);
+        stream->input = H2_IN_WAIT_END;
+        return;
+    }
     stream->input = H2_IN_END;
     switch (was) {
     case H2_IN_BUFFER:
@@ -333,6 +317,52 @@ static void input_ended(struct h2_conn *conn, struct h2_stream *stream)
     }
 }
 
+static bool body_is_too_large(struct h2_conn *conn, struct h2_stream *stream)
+{
+    if (stream->input != H2_IN_BUFFER ||
+        stream->body_bytes <= http_server_limits(conn->http.server)->body_bytes) {
+        return false;
+    }
+    h2_conn_consume(conn, stream->unconsumed);
+    stream->unconsumed = 0;
+    h2_stream_refuse(stream, 413, "the body is too large\n");
+    return true;
+}
+
+/* As if all that came while it waited came now, in one piece. */
+static void resume(struct h2_conn *conn, struct h2_stream *stream)
+{
+    bool whole = stream->input == H2_IN_WAIT_END;
+    char *bytes = stream->body;
+    struct str piece = {bytes, stream->body_n};
+    stream->body = NULL;
+    stream->body_n = 0;
+    stream->body_cap = 0;
+    begin(conn, stream);
+    if (!whole) {
+        tell_to_continue(stream);
+    }
+    if (piece.n > 0 && !body_is_too_large(conn, stream)) {
+        stream->chunk = piece;
+        conn->chunk_owner = stream;
+    }
+    if (whole) {
+        input_ended(conn, stream);
+    }
+    h2_conn_settle_chunk(conn);
+    mem_free(bytes);
+}
+
+void h2_request_run_waiting(struct h2_conn *conn)
+{
+    assert(!conn->in_session);
+    while (conn->waiting != NULL && !h2_conn_congested(conn)) {
+        struct h2_stream *stream = conn->waiting;
+        waiting_remove(conn, stream);
+        resume(conn, stream);
+    }
+}
+
 static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t n,
                          void *user)
 {
@@ -347,11 +377,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     h2_conn_settle_chunk(conn);
     stream->body_bytes += n;
     stream->unconsumed += n;
-    if (stream->input == H2_IN_BUFFER &&
-        stream->body_bytes > http_server_limits(conn->http.server)->body_bytes) {
-        h2_conn_consume(conn, stream->unconsumed);
-        stream->unconsumed = 0;
-        h2_stream_refuse(stream, 413, "the body is too large\n");
+    if (body_is_too_large(conn, stream)) {
         return 0;
     }
     /* It stays where it is: mostly this is the whole body, and the frame says so in a moment. */
@@ -398,10 +424,12 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         if (stream == NULL) {
             return 0;
         }
+        bool ends = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
         if (head && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+            stream->awaits_continue = stream->awaits_continue && !ends;
             head_came(conn, stream);
         }
-        if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+        if (ends) {
             input_ended(conn, stream);
         }
         return 0;
@@ -485,7 +513,7 @@ void h2_request_callbacks(nghttp2_session_callbacks *callbacks)
 {
     nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback2(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_header_callback2(callbacks, h2_head_field);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);

@@ -217,6 +217,41 @@ def test_answers_that_nobody_reads_do_not_pile_up(bystander):
     connection.close()
 
 
+def test_bodies_cost_no_multiple_of_what_was_sent(bystander):
+    """JSON of empty lists, a value for three bytes, in requests whose answers cannot be sent."""
+    connection = h2.Connection(bystander.grpc_port, settings=b"\0\4\0\0\0\0", timeout=20 * SLOW)
+    before = bystander.memory()
+    body = b'{"x":[' + b"[]," * 21000 + b"[]]}"
+    for i in range(1, 400, 2):
+        frames = h2.frame(h2.HEADERS, h2.END_HEADERS, i, h2.request(b"/election/e", b"POST"))
+        for at in range(0, len(body), 16384):
+            last = at + 16384 >= len(body)
+            frames += h2.frame(h2.DATA, h2.END_STREAM if last else 0, i, body[at:at + 16384])
+        if not connection.send(frames):
+            break
+    assert bystander.memory() - before < 24e6 * SLOW
+    connection.close()
+
+
+def test_header_fields_out_of_the_table_do_not_pile_up(bystander):
+    """A large field in HPACK's table, and requests that name it eight times, a byte each, and never end."""
+    connection = h2.Connection(bystander.grpc_port, timeout=20 * SLOW)
+    before = bystander.memory()
+    name, value = b"authorization", b"v" * 1900
+    post = h2.request(b"/election/e", b"POST")
+    indexed = b"\x40" + h2.length(len(name), 7) + name + h2.length(len(value), 7) + value
+    connection.send(h2.frame(h2.HEADERS, h2.END_HEADERS, 1, post + indexed))
+    connection.send(b"".join(h2.frame(h2.HEADERS, h2.END_HEADERS, i, post + b"\xbe" * 8) for i in range(3, 1900, 2)))
+    answers = 0
+    for kind, flags, stream, payload in connection.frames():
+        answers += kind == h2.HEADERS
+        if answers > 900:
+            break
+    assert answers > 900
+    assert bystander.memory() - before < 16e6 * SLOW
+    connection.close()
+
+
 def reads_to_the_end(s):
     data = b""
     try:

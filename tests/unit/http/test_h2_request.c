@@ -9,16 +9,27 @@
 
 #include "base/mem.h"
 #include "h2_peer.h"
+#include "http/h2.h"
 
-static int set_up(void **state)
+static int set_up_for(void **state, uint32_t streams)
 {
     struct peer *peer = mem_alloc(sizeof *peer);
     struct http_limits limits = http_limits_default;
-    limits.streams = 4;
+    limits.streams = streams;
     const struct peer_options options = {.limits = &limits};
     peer_init(peer, &options);
     *state = peer;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_for(state, 4);
+}
+
+static int set_up_for_many(void **state)
+{
+    return set_up_for(state, 1000);
 }
 
 static int tear_down(void **state)
@@ -379,15 +390,99 @@ static void bodies_in_the_making_are_bounded_by_the_connections_window(void **st
     mem_free(bytes);
 }
 
-static void a_client_that_takes_no_answers_gets_no_new_streams(void **state)
+static void requests_wait_while_the_client_takes_no_answers(void **state)
 {
     struct peer *peer = *state;
     peer_settings(peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
-    peer_get(peer, 1, "/bytes?4194305");
+    peer_get(peer, 1, "/bytes?1048577");
     peer_run(peer);
+    peer_heard(peer);
     peer_get(peer, 3, "/bytes?1");
+    peer_post(peer, 5, "/echo");
+    peer_data(peer, 5, "ab", 2, false);
+    peer_post(peer, 7, "/stream");
+    peer_data(peer, 7, "cd", 2, false);
+    peer_get(peer, 9, "/bytes?2");
     peer_run(peer);
-    assert_string_equal(peer_log(peer), "HEADERS 1 :status=200 content-length=4194305\nRST_STREAM 3 7\n");
+    peer_data(peer, 5, "c", 1, true);
+    peer_reset(peer, 9, NGHTTP2_CANCEL);
+    peer_run(peer);
+    assert_string_equal(peer_log(peer), "HEADERS 1 :status=200 content-length=1048577\n");
+    assert_string_equal(peer_heard(peer), "");
+    peer_window(peer, 1, 100);
+    peer_run(peer);
+    assert_string_equal(peer_heard(peer),
+                        "GET /bytes?1 host=agent body=0 stable;POST /echo? host=agent body=3;piece 2;");
+    peer_data(peer, 7, "ef", 2, true);
+    peer_window(peer, 3, 1);
+    peer_window(peer, 5, 3);
+    peer_run(peer);
+    assert_string_equal(peer_heard(peer), "piece 2 last;");
+    exchange_answer(peer->ex, 204, NULL, 0, STR(""));
+    peer_run(peer);
+    assert_string_equal(peer_log(peer), "DATA 1 (100 bytes)\n"
+                                        "HEADERS 3 :status=200 content-length=1\n"
+                                        "HEADERS 5 :status=200 content-length=3\n"
+                                        "DATA 3 \"\\00\" END\n"
+                                        "DATA 5 \"abc\" END\n"
+                                        "HEADERS 7 :status=204 END\n");
+}
+
+static void a_burst_of_large_answers_is_answered_whole(void **state)
+{
+    struct peer *peer = *state;
+    peer_settings(peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 100000);
+    for (int i = 0; i < 300; i++) {
+        peer_get(peer, 1 + 2 * i, "/bytes?60000");
+    }
+    peer_run(peer);
+    for (int i = 0; i < 300; i++) {
+        peer_window(peer, 0, 60000);
+        peer_run(peer);
+    }
+    const char *log = peer_log(peer);
+    unsigned ends = 0;
+    while ((log = strstr(log, " END")) != NULL) {
+        ends++;
+        log++;
+    }
+    assert_int_equal(ends, 300);
+    assert_int_equal(peer->refused, 0);
+}
+
+static void answered_requests_are_kept_in_small_number(void **state)
+{
+    struct peer *peer = *state;
+    peer_settings(peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
+    for (int i = 0; i < 500; i++) {
+        peer_get(peer, 1 + 2 * i, "/bytes?1");
+    }
+    peer_run(peer);
+    unsigned heard = 0;
+    for (const char *at = peer_heard(peer); (at = strstr(at, "GET")) != NULL; at++) {
+        heard++;
+    }
+    assert_int_equal(heard, H2_ANSWERED_MAX + 1);
+    /* Those that wait go with the connection, in whatever order. */
+    peer_reset(peer, 999, NGHTTP2_CANCEL);
+    peer_reset(peer, 501, NGHTTP2_CANCEL);
+    peer_reset(peer, 1, NGHTTP2_CANCEL);
+    peer_run(peer);
+    assert_string_equal(peer_heard(peer), "GET /bytes?1 host=agent body=0 stable;");
+}
+
+static void waiting_requests_of_a_client_that_stops_sending_are_answered(void **state)
+{
+    struct peer *peer = *state;
+    peer_get(peer, 1, "/bytes?1200000");
+    peer_get(peer, 3, "/bytes?3");
+    peer_run(peer);
+    peer_log(peer);
+    peer_window(peer, 1, 2000000);
+    peer_window(peer, 0, 2000000);
+    stream_close(peer->stream);
+    peer_run(peer);
+    assert_non_null(strstr(peer_heard(peer), "GET /bytes?3"));
 }
 
 static void a_client_that_takes_no_answers_gets_no_window_for_bodies(void **state)
@@ -412,7 +507,8 @@ static void a_client_that_takes_no_answers_gets_no_window_for_bodies(void **stat
     mem_free(body);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name)         cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST_OF_MANY(name) cmocka_unit_test_setup_teardown(name, set_up_for_many, tear_down)
 
 int main(void)
 {
@@ -440,7 +536,10 @@ int main(void)
         TEST(a_flood_of_empty_data_ends_the_connection),
         TEST(streamed_input_opens_the_window_only_when_it_was_consumed),
         TEST(bodies_in_the_making_are_bounded_by_the_connections_window),
-        TEST(a_client_that_takes_no_answers_gets_no_new_streams),
+        TEST_OF_MANY(requests_wait_while_the_client_takes_no_answers),
+        TEST_OF_MANY(a_burst_of_large_answers_is_answered_whole),
+        TEST_OF_MANY(answered_requests_are_kept_in_small_number),
+        TEST_OF_MANY(waiting_requests_of_a_client_that_stops_sending_are_answered),
         TEST(a_client_that_takes_no_answers_gets_no_window_for_bodies),
     };
     return cmocka_run_group_tests_name("http/h2_request", tests, NULL, NULL);
