@@ -28,6 +28,7 @@ uint64_t agent_connections(struct agent *agent, uint64_t by[2][2])
             continue;
         }
         const struct http_counts *counts = http_server_counts(agent->workers[i].server);
+        total += atomic_load_explicit(&counts->undecided, memory_order_relaxed);
         for (int version = 0; version < 2; version++) {
             for (int tls = 0; tls < 2; tls++) {
                 uint64_t n = atomic_load_explicit(&counts->connections[version][tls], memory_order_relaxed);

@@ -61,7 +61,8 @@ struct agent {
 
 struct http_limits agent_limits(const struct config *config);
 
-/* Connections that all workers have now. Any thread. */
+/* Connections that all workers have now, also those that have said nothing yet; `by` version and TLS. Any
+ * thread. */
 uint64_t agent_connections(struct agent *agent, uint64_t by[2][2]);
 
 /* --- worker.c --- */

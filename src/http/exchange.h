@@ -122,8 +122,9 @@ struct http_handler {
     enum http_intake (*on_head)(struct exchange *ex, void *user);
     /* The whole request has come (HTTP_BUFFER). */
     void (*on_request)(struct exchange *ex, void *user);
-    /* A request was refused before any exchange: counted by metrics. `status` was answered (0: connection
-     * just closed). May be NULL. */
+    /* A rule of HTTP was broken, and `status` answered without the handler (0: the connection or stream just
+     * ended). It says nothing about an exchange: one that the handler has seen already hears of its end by
+     * on_gone, unless its answer was finished. May be NULL. */
     void (*on_refused)(int status, void *user);
 };
 

@@ -283,7 +283,9 @@ struct http_conn *http1_conn_new(struct http_server *server, struct stream *stre
     h1->conn.version = 1;
     h1->keep_alive = true;
     sm_init(&h1->state, states, H1_STATES, H1_IDLE);
-    h1_set_deadline(h1, h1_limits(h1)->idle_us);
+    /* Empty lines have told the version, but begin no request: the first has the time of a head to begin. */
+    const struct http_limits *limits = h1_limits(h1);
+    h1_set_deadline(h1, limits->header_us > 0 ? limits->header_us : limits->idle_us);
     h1_watch_deadline(h1);
     return &h1->conn;
 }

@@ -118,7 +118,7 @@ void h2_stream_detach(struct h2_stream *stream)
         h2_time_arm(conn, mono_add_us(conn->idle_since, H2_REST_US));
     }
     struct exchange *ex = &stream->ex;
-    if (!ex->finished) {
+    if (!ex->finished && !ex->gone) {
         http_exchange_gone(ex);
     }
     exchange_release(ex);
@@ -131,9 +131,10 @@ void h2_stream_refuse(struct h2_stream *stream, int status, const char *text)
     if (stream->input != H2_IN_END) {
         stream->input = H2_IN_DISCARD;
     }
-    if (!ex->started) {
+    if (!ex->started && !ex->gone) {
         const struct http_field type = {STR("content-type"), STR("text/plain; charset=utf-8")};
-        exchange_answer(ex, status, &type, 1, str_of(text));
+        h2_exchange_ops.answer(ex, status, &type, 1, str_of(text));
+        http_exchange_gone(ex); /* for its handler, this is the end */
     }
     http_server_refused(server, status);
 }

@@ -250,6 +250,7 @@ static void sniff_free(struct sniff *sniff)
     if (sniff->next != NULL) {
         sniff->next->prev = sniff->prev;
     }
+    count(&server->counts.undecided, (uint64_t)-1);
     mem_free(sniff);
 }
 
@@ -337,6 +338,7 @@ void http_server_accept(struct http_server *server, struct stream *stream)
     }
     server->sniffs = sniff;
     count(&server->counts.accepted, 1);
+    count(&server->counts.undecided, 1);
     if (server->limits.header_us > 0) {
         loop_timer_start(server->loop, &sniff->timer,
                          mono_add_us(loop_now(server->loop), server->limits.header_us));

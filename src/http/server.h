@@ -29,9 +29,10 @@ struct http_limits {
 
 extern const struct http_limits http_limits_default;
 
-/* Counted per loop, read by the scrape from any thread. */
+/* Counted per loop, read from any thread. */
 struct http_counts {
     _Atomic uint64_t connections[2][2]; /* [0: HTTP/1.1, 1: HTTP/2][0: plain, 1: TLS], open now */
+    _Atomic uint64_t undecided;         /* open, too; their version is not known yet */
     _Atomic uint64_t accepted;
     _Atomic uint64_t refused; /* closed for a broken rule */
 };

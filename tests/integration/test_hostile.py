@@ -229,7 +229,8 @@ def test_bodies_cost_no_multiple_of_what_was_sent(bystander):
             frames += h2.frame(h2.DATA, h2.END_STREAM if last else 0, i, body[at:at + 16384])
         if not connection.send(frames):
             break
-    assert bystander.memory() - before < 24e6 * SLOW
+    # The address sanitizer keeps 256 MB of what was freed.
+    assert bystander.memory() - before < (24e6 if SLOW == 1 else 450e6)
     connection.close()
 
 
@@ -266,6 +267,24 @@ def test_a_connection_that_never_says_anything_is_closed(bystander):
     for port in (bystander.grpc_port, bystander.http_port):
         with socket.create_connection(("127.0.0.1", port), 30 * SLOW) as s:
             assert reads_to_the_end(s) == b""
+
+
+def test_silent_connections_count_against_the_limit(agents):
+    agent = agents(LIMIT_CONNECTIONS=20).start()
+    sockets = [socket.create_connection(("127.0.0.1", agent.http_port), 20 * SLOW) for _ in range(60)]
+    # Over the limit, the end comes at once; those within it have two seconds to speak.
+    ended = 0
+    for s in sockets:
+        s.settimeout(0.02)
+        try:
+            ended += s.recv(1) == b""
+        except ConnectionError:
+            ended += 1
+        except TimeoutError:
+            pass
+        s.close()
+    assert ended >= 40
+    wait_for(agent.ready, "the silent ones to be gone")
 
 
 def test_a_preface_without_settings_is_closed(bystander):

@@ -59,6 +59,19 @@ static void an_idle_connection_is_closed_after_30_s_without_a_word(void **state)
     assert_int_equal(one->f.refused, 0);
 }
 
+static void who_sends_only_empty_lines_is_closed_in_the_time_of_a_head(void **state)
+{
+    struct one *one = *state;
+    say(one, "\r\n\r\n");
+    fixture_advance_ms(&one->f, 1000);
+    say(one, "\r\n");
+    fixture_advance_ms(&one->f, 999);
+    assert_false(one->client.closed);
+    fixture_advance_ms(&one->f, 2);
+    assert_true(one->client.closed);
+    assert_string_equal(client_take(&one->client), "");
+}
+
 static void an_empty_line_between_requests_begins_none(void **state)
 {
     struct one *one = *state;
@@ -179,6 +192,7 @@ int main(void)
         ONE(a_head_that_does_not_come_in_2_s_is_late_however_it_drips),
         ONE(a_body_that_does_not_come_in_10_s_is_late),
         ONE(an_idle_connection_is_closed_after_30_s_without_a_word),
+        ONE(who_sends_only_empty_lines_is_closed_in_the_time_of_a_head),
         ONE(an_empty_line_between_requests_begins_none),
         ONE(an_answer_may_take_its_time),
         ONE(a_handler_is_told_once_when_its_client_is_gone),

@@ -130,6 +130,16 @@ static void who_leaves_within_the_preface_is_told_in_http_1(void **state)
     assert_int_equal(one->f.last_refused, 400);
 }
 
+static void connections_that_said_nothing_are_counted_too(void **state)
+{
+    struct one *one = *state;
+    fixture_settle(&one->f);
+    const struct http_counts *counts = http_server_counts(one->f.server);
+    assert_int_equal(atomic_load(&counts->undecided), 1);
+    fixture_advance_ms(&one->f, 2001);
+    assert_int_equal(atomic_load(&counts->undecided), 0);
+}
+
 static void connections_are_counted(void **state)
 {
     (void)state;
@@ -142,6 +152,7 @@ static void connections_are_counted(void **state)
     }
     fixture_settle(&f);
     assert_int_equal(atomic_load(&http_server_counts(f.server)->accepted), 3);
+    assert_int_equal(atomic_load(&http_server_counts(f.server)->undecided), 0);
     assert_int_equal(open_now(&f, 1, 0), 2);
     assert_int_equal(open_now(&f, 2, 0), 1);
     client_fini(&f, &clients[1]); /* from the middle of the list */
@@ -340,6 +351,7 @@ int main(void)
         ONE(a_broken_preface_is_answered_in_http_1),
         cmocka_unit_test(alpn_decides_over_tls),
         ONE(who_says_nothing_for_2_s_is_closed),
+        ONE(connections_that_said_nothing_are_counted_too),
         ONE(who_stops_within_the_preface_is_closed),
         ONE(who_leaves_at_once_breaks_no_rule),
         ONE(who_leaves_within_the_preface_is_told_in_http_1),
