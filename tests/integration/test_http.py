@@ -11,7 +11,9 @@ from harness.agent import SLOW
 class Answer:
     def __init__(self, raw):
         head, _, self.body = raw.partition("\r\n\r\n")
-        while head.startswith("HTTP/1.1 100"):
+        self.continued = False
+        while head.startswith(("HTTP/1.1 100", "HTTP/2 100")):
+            self.continued = True
             head, _, self.body = self.body.partition("\r\n\r\n")
         lines = head.split("\r\n")
         self.version, status = lines[0].split(" ")[:2]
@@ -167,6 +169,7 @@ def test_chunked_bodies_and_expect_work(curl):
     assert chunked.status == 200, chunked.body
     expected = curl("POST", "/election/job", {"candidate": "a", "term": 10000}, "-H", "Expect: 100-continue")
     assert expected.status == 200, expected.body
+    assert expected.continued
 
 
 def test_a_body_over_64_kib_is_refused(curl):
