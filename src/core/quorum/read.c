@@ -114,7 +114,10 @@ static struct mono expiry(const struct quorum *q, const struct attempt *a, const
             best_ms = a->slots[i].left_ms;
         }
     }
-    return best_ms < 0 ? (struct mono){0} : mono_add_ms(q->now.mono, best_ms);
+    if (best_ms < 0) {
+        return (struct mono){0};
+    }
+    return mono_add_ms(q->now.mono, best_ms);
 }
 
 static unsigned same(const struct quorum *q, const struct attempt *a, uint64_t name)
