@@ -36,6 +36,10 @@
  */
 #define EMBEDDED_BEHIND_MAX 1000
 
+/* A disk that hangs does not make memory grow: with so much waiting in a lane behind a batch that is being
+ * written, nothing more is taken that would have to be written. Some 100,000 grants. */
+#define EMBEDDED_BEHIND_BYTES ((size_t)16 * 1024 * 1024)
+
 #define EMBEDDED_RETRY_MS 1000
 
 /* A list of requests by their `next`, in order. */

@@ -27,6 +27,9 @@ static void on_keep(void *arg, const struct book_record *record)
     lane->last_token = begins ? record->token : lane->last_token;
     if (lane->store->writer != NULL) {
         batch_keep(lane->filling, record, begins);
+        if (lane->flying != NULL && !lane->down && lane->filling->changes.n >= EMBEDDED_BEHIND_BYTES) {
+            book_freeze(lane->book, "the disk does not keep up");
+        }
     }
 }
 
@@ -221,9 +224,9 @@ static void batch_written(struct lane *lane, struct batch *batch)
     struct election_request *waiting = take_waiting(batch);
     lane->durable = batch->sequence;
     batch_clear(batch);
+    book_freeze(lane->book, NULL);
     if (lane->down) {
         lane->down = false;
-        book_freeze(lane->book, NULL);
         embedded_lane_state(lane, NULL);
     }
     while (waiting != NULL) {

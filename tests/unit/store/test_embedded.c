@@ -586,6 +586,74 @@ static void submit_second(struct loop *loop, struct loop_task *task)
     store_submit(second->store, 0, &second->request);
 }
 
+struct throng {
+    struct rig *rig;
+    struct election_request *requests;
+    char (*names)[NAME_BYTES_MAX];
+    size_t n;
+    size_t granted;
+    size_t refused; /* for the disk's sake */
+};
+
+static void throng_done(struct election_request *request)
+{
+    struct throng *throng = request->user;
+    throng->granted += request->elected;
+    throng->refused +=
+        request->err == EA_UNAVAILABLE && str_eq(request->why, STR("the disk does not keep up"));
+}
+
+static void throng_ask(struct throng *throng, size_t i)
+{
+    struct rig *rig = throng->rig;
+    memset(throng->names[i], 'n', NAME_BYTES_MAX);
+    (void)snprintf(throng->names[i], 12, "%011zu", i);
+    throng->names[i][11] = 'n';
+    throng->requests[i] = (struct election_request){
+        .op = OP_CAMPAIGN,
+        .kind = STR("default"),
+        .election = {throng->names[i], NAME_BYTES_MAX},
+        .candidate = {throng->names[i], NAME_BYTES_MAX},
+        .term_ms = RIG_TERM_MS,
+        .start = rig->clock.mono,
+        .deadline = mono_add_ms(rig->clock.mono, 3000),
+        .done = throng_done,
+        .user = throng,
+    };
+    store_submit(rig->store, 0, &throng->requests[i]);
+}
+
+static void behind_a_disk_that_hangs_memory_does_not_grow_without_end(void **state)
+{
+    enum { N = 40000 };
+    struct rig *rig = *state;
+    struct throng throng = {.rig = rig, .n = N};
+    throng.requests = mem_zalloc(N * sizeof *throng.requests);
+    throng.names = mem_alloc(N * sizeof *throng.names);
+    const struct lane *lane = &CONTAINER_OF(rig->store, struct embedded, store)->lanes[0];
+    char name[16];
+    /* Until a batch does not come back in the very turn it flies. */
+    for (int i = 0; lane->flying == NULL; i++) {
+        (void)snprintf(name, sizeof name, "e%d", i);
+        rig_submit(rig, (struct election_request){
+                            .op = OP_CAMPAIGN, .election = str_of(name), .candidate = STR("a")});
+        (void)loop_step(rig->loop);
+    }
+    for (size_t i = 0; i < N; i++) {
+        throng_ask(&throng, i);
+    }
+    assert_true(lane->filling->changes.n < EMBEDDED_BEHIND_BYTES + 1024);
+    assert_true(throng.refused > 0 && throng.granted == 0);
+    while (throng.granted + throng.refused < N) {
+        (void)loop_step(rig->loop);
+        (void)sched_yield();
+    }
+    assert_true(throng.granted > EMBEDDED_BEHIND_BYTES / 1024);
+    assert_true(rig_op(rig, OP_CAMPAIGN, "another", "a")->elected);
+    mem_free(throng.requests);
+    mem_free(throng.names);
+}
+
 /* Invariant S1: the second campaign waits for a later write than the first, but relies on the first. */
 static void a_promise_that_waits_behind_a_failed_write_is_not_given(void **state)
 {
@@ -639,6 +707,7 @@ int main(void)
         HOLDS(a_resignation_and_a_handover_are_there_after_a_restart),
         HOLDS(a_longer_term_is_there_after_a_restart),
         HOLDS(what_has_expired_is_not_there_after_a_restart),
+        HOLDS(behind_a_disk_that_hangs_memory_does_not_grow_without_end),
         HOLDS(a_promise_that_waits_behind_a_failed_write_is_not_given),
         HOLDS(tokens_grow_over_a_restart_whatever_the_wall_clock_does),
         HOLDS(a_wall_clock_at_the_end_of_the_range_does_not_end_the_supply),
