@@ -5,7 +5,8 @@
  *   lane.c      an owner: its book, its batch, the answers that wait
  *   hop.c       requests and answers on their way between lanes
  *   list.c      OP_LIST over all lanes
- *   writer.c    the thread that writes; startup.c, reader.c, database.c, record.c: the file
+ *   writer.c    the thread that writes; syncer.c: the one that waits for the disk
+ *   startup.c, reader.c, database.c, record.c: the file
  *   tally.c     elections led, per kind
  */
 #ifndef EA_STORE_EMBEDDED_INTERNAL_H

@@ -8,6 +8,7 @@
 #include "base/hlc.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/embedded/syncer.h"
 
 /* What a process-mode file may lack after a power cut, when nothing else syncs it. */
 #define SYNC_AFTER_NS UINT64_C(2000000000)
@@ -133,7 +134,10 @@ void batch_each_begun(const struct batch *batch, void (*visit)(void *arg, const 
 struct writer {
     struct database *db;
     const struct clock *clock;
-    struct database_header header; /* as it stands in the file */
+    struct database_header header; /* as it stands on the disk */
+    uint64_t ceiling;              /* as it stands in the file; above the header's: on its way to the disk */
+    uint64_t ceiling_ask;          /* the syncer's number for it */
+    struct syncer *syncer;         /* NULL in power mode */
     char boot_id[BOOT_ID_BYTES];
     bool power;
     bool quarantined; /* the past is not trusted yet, and the header must not say that it is */
@@ -192,13 +196,22 @@ static enum err commit(struct writer *writer, const struct transaction *t, struc
     }
     if (err == EA_OK && t->with_header) {
         writer->header = t->header;
+        writer->ceiling = t->header.ceiling;
     }
     return err;
 }
 
+/* What a transaction that changes the header begins with. */
+static struct database_header present_header(const struct writer *writer)
+{
+    struct database_header header = writer->header;
+    header.ceiling = writer->ceiling;
+    return header;
+}
+
 static struct transaction transaction_of(struct writer *writer, const struct batch *batches)
 {
-    struct transaction t = {.batches = batches, .header = writer->header};
+    struct transaction t = {.batches = batches, .header = present_header(writer)};
     for (const struct batch *batch = batches; batch != NULL; batch = batch->next) {
         writer->max_token = batch->max_token > writer->max_token ? batch->max_token : writer->max_token;
         if (batch->max_term_ms > t.header.longest_ms) {
@@ -206,8 +219,9 @@ static struct transaction transaction_of(struct writer *writer, const struct bat
             t.with_header = true;
         }
     }
-    if (writer->max_token > t.header.ceiling) {
-        t.header.ceiling = startup_ceiling(writer->max_token, clock_wall(writer->clock));
+    if (writer->max_token > writer->header.ceiling) { /* S4 */
+        uint64_t next = startup_ceiling(writer->max_token, clock_wall(writer->clock));
+        t.header.ceiling = next > t.header.ceiling ? next : t.header.ceiling;
         t.with_header = true;
     }
     return t;
@@ -226,30 +240,47 @@ static void write_batches(struct writer *writer, struct batch *batches)
     }
 }
 
-/* When nothing waits: the disk catches up, and the ceiling is raised before somebody has to wait for it. */
-static void catch_up(struct writer *writer)
+/* Writes a higher ceiling. In process mode it counts when the syncer has been there. */
+static void raise_ceiling(struct writer *writer, uint64_t ceiling)
 {
-    struct transaction t = {.header = writer->header};
+    struct transaction t = {.header = present_header(writer), .with_header = true};
     struct error error = ERROR_NONE;
+    t.header.ceiling = ceiling;
     enum err err = EA_OK;
-    uint64_t next = startup_ceiling(writer->max_token, clock_wall(writer->clock));
-    if (next > t.header.ceiling && next - t.header.ceiling > CEILING_STEP_US / 2) {
-        t.header.ceiling = next;
-        t.with_header = true;
+    if (writer->syncer == NULL) {
         err = commit(writer, &t, &error);
-    } else if (writer->dirty) {
-        err = database_sync(writer->db, &error);
-        writer->dirty = err != EA_OK;
+    } else if ((err = database_write(writer->db, fill, &t, &error)) == EA_OK) {
+        writer->ceiling = ceiling;
+        writer->ceiling_ask = syncer_ask(writer->syncer);
+        writer->dirty = false;
     }
     if (err != EA_OK) {
-        log_warning("store", "sync failed", LOG_TEXT("why", error.text));
+        log_warning("store", "the ceiling of tokens could not be raised ahead", LOG_TEXT("why", error.text));
+    }
+}
+
+/*
+ * Now and then: the disk catches up, and the ceiling is raised before somebody has to wait for it. Nothing here
+ * waits for the disk in process mode, since answers wait for this thread.
+ */
+static void catch_up(struct writer *writer)
+{
+    uint64_t next = startup_ceiling(writer->max_token, clock_wall(writer->clock));
+    if (writer->ceiling > writer->header.ceiling && syncer_done(writer->syncer) >= writer->ceiling_ask) {
+        writer->header.ceiling = writer->ceiling;
+    }
+    if (next > writer->ceiling && next - writer->ceiling > CEILING_STEP_US / 2) {
+        raise_ceiling(writer, next);
+    } else if (writer->dirty) {
+        (void)syncer_ask(writer->syncer);
+        writer->dirty = false;
     }
 }
 
 /* What the file says while everything in it can be relied on. */
 static struct database_header trusted_header(const struct writer *writer)
 {
-    struct database_header header = writer->header;
+    struct database_header header = present_header(writer);
     memcpy(header.boot_id, writer->boot_id, BOOT_ID_BYTES);
     header.power = writer->power;
     return header;
@@ -312,7 +343,7 @@ static void run(void *arg)
  */
 static void close_in_order(struct writer *writer)
 {
-    struct transaction t = {.header = writer->quarantined ? writer->header : trusted_header(writer),
+    struct transaction t = {.header = writer->quarantined ? present_header(writer) : trusted_header(writer),
                             .with_header = true};
     struct error error = ERROR_NONE;
     t.header.clean = !writer->quarantined;
@@ -329,6 +360,7 @@ enum err writer_start(struct writer **out, struct startup *startup, struct error
 {
     struct writer *writer = mem_zalloc(sizeof *writer);
     writer->header = startup->header;
+    writer->ceiling = startup->header.ceiling;
     writer->power = startup->sync_power;
     writer->quarantined = startup->quarantine_ms > 0;
     writer->end = &writer->first;
@@ -343,6 +375,15 @@ enum err writer_start(struct writer **out, struct startup *startup, struct error
     }
     writer->db = startup->db;
     writer->clock = startup->clock;
+    if (!writer->power) {
+        enum err err = syncer_start(&writer->syncer, startup->path, error);
+        if (err != EA_OK) {
+            uv_cond_destroy(&writer->wake);
+            uv_mutex_destroy(&writer->lock);
+            mem_free(writer);
+            return err;
+        }
+    }
     failed = uv_thread_create(&writer->thread, run, writer);
     if (failed != 0) {
         goto out_cond;
@@ -351,6 +392,7 @@ enum err writer_start(struct writer **out, struct startup *startup, struct error
     *out = writer;
     return EA_OK;
 out_cond:
+    syncer_stop(writer->syncer);
     uv_cond_destroy(&writer->wake);
 out_lock:
     uv_mutex_destroy(&writer->lock);
@@ -387,6 +429,8 @@ void writer_stop(struct writer *writer)
     uv_mutex_unlock(&writer->lock);
     uv_cond_signal(&writer->wake);
     (void)uv_thread_join(&writer->thread);
+    syncer_stop(writer->syncer);
+    writer->syncer = NULL;
 }
 
 enum err writer_write(struct writer *writer, struct batch *batch, struct error *error)
