@@ -38,16 +38,17 @@ struct book *book_new(const struct book_options *options)
     return book;
 }
 
+/* Nothing is taken out of anything, since all goes: a million leases would take seconds, at the agent's end. */
 static void free_lease(struct map_node *node, void *arg)
 {
-    struct book *book = arg;
     struct book_lease *lease = CONTAINER_OF(node, struct book_lease, node);
-    if (lease->led) {
-        table_unlead(book, lease);
-    } else {
-        table_occupy(book, lease);
-    }
-    table_remove(book, lease);
+    trail_free(lease->trail);
+    mem_free(lease);
+}
+
+static void free_kind(struct map_node *node, void *arg)
+{
+    mem_free(CONTAINER_OF(node, struct book_kind, node));
 }
 
 void book_free(struct book *book)
@@ -55,7 +56,9 @@ void book_free(struct book *book)
     if (book == NULL) {
         return;
     }
-    for (uint64_t cursor = 0; (cursor = map_scan(&book->leases, cursor, free_lease, book)) != 0;) {
+    for (uint64_t cursor = 0; (cursor = map_scan(&book->leases, cursor, free_lease, NULL)) != 0;) {
+    }
+    for (uint64_t cursor = 0; (cursor = map_scan(&book->kinds, cursor, free_kind, NULL)) != 0;) {
     }
     map_fini(&book->leases);
     map_fini(&book->kinds);
