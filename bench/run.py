@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """One table: the agent beside nginx, measured in turn in the same run.
 
-    bench/run.py                      everything, about three minutes
-    bench/run.py --seconds 5 --rounds 3 --only http,grpc,memory,loops
+    bench/run.py                      everything, about six minutes
+    bench/run.py --seconds 5 --rounds 3 --only http,grpc,memory,loops,leases
 
 nginx answers `return 200` with one worker: about the least that a server can do for a request. Each case runs in rounds, ours and
 nginx's in turn, and the medians are printed, so that a machine whose speed drifts does not favour one of them. CPU is user + system time
@@ -335,11 +335,127 @@ def bench_loops(make_agent, options, tmp):
         agent.stop()
 
 
+LEASES, CROWD = 1000000, 100000
+
+# Takes leases one after the other and stops behind the last. `ends` (ms of the wall clock; 0: none) is when they are to end, spread
+# over the second that follows: the term is what is left until then.
+FILL_LUA = """
+local ffi = require("ffi")
+ffi.cdef[[ struct timespec {{ long s; long ns; }}; int clock_gettime(int id, struct timespec *t); ]]
+local time = ffi.new("struct timespec")
+local n, ends, prefix = 0, {ends}, "{prefix}"
+local headers = {{ ["Content-Type"] = "application/json" }}
+request = function()
+    if n == {count} then
+        wrk.thread:stop()
+    end
+    n = n + 1
+    local term = 3600000
+    if ends > 0 then
+        ffi.C.clock_gettime(0, time)
+        term = ends + n % 1000 - tonumber(time.s) * 1000 - math.floor(tonumber(time.ns) / 1000000)
+    end
+    local body = string.format('{{"candidate":"candidate-%022d","term":%d}}', n, term)
+    return wrk.format("POST", string.format("/election/%s-%0{digits}d", prefix, n), headers, body)
+end
+"""
+
+STREAM_LUA = """
+wrk.method, wrk.body = "POST", '{"candidate":"candidate-1","term":3600000}'
+wrk.headers["Content-Type"] = "application/json"
+delay = function() return 1 end
+done = function(summary, latency, requests)
+    io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, latency:percentile(50), latency:percentile(99), latency.max))
+end
+"""
+
+
+def led(agent):
+    """How many elections have a leader."""
+    return sum(int(float(v)) for v in re.findall(r"^election_agent_elections{[^}]*} (\S+)$", agent.http("GET", "/metrics")[2], re.M))
+
+
+def fill(agent, count, prefix, ends, tmp):
+    """Names and candidates of 32 bytes."""
+    script = pathlib.Path(tmp) / "fill.lua"
+    script.write_text(FILL_LUA.format(count=count, prefix=prefix, ends=ends, digits=31 - len(prefix)))
+    before, started = led(agent), time.monotonic()
+    load = subprocess.Popen(["wrk", "-t1", f"-c{CONNECTIONS}", "-d600s", "-s", str(script), agent.url], stdout=subprocess.DEVNULL)
+    tasks = pathlib.Path(f"/proc/{load.pid}/task")
+    wait_for(lambda: len(list(tasks.iterdir())) > 1, "wrk to begin")
+    # Its thread ends behind the last name; the main one would sleep on.
+    wait_for(lambda: len(list(tasks.iterdir())) == 1, "the leases to be taken", 600)
+    seconds = time.monotonic() - started
+    load.send_signal(signal.SIGINT)
+    load.wait()
+    # wrk does not wait for the last answers: a few of the last requests may be missing.
+    return led(agent) - before, seconds
+
+
+def waited_for_cpu(pid):
+    """Seconds for which the threads could run and had no processor."""
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()) / 1e9
+
+
+def stream(agent, seconds, tmp):
+    """A stream of losing campaigns, some of them every millisecond: delays in ms."""
+    script = pathlib.Path(tmp) / "stream.lua"
+    script.write_text(STREAM_LUA)
+    before = waited_for_cpu(agent.pid)
+    out = subprocess.run(["wrk", "-t1", "-c4", f"-d{seconds}s", "-s", str(script), f"{agent.url}/election/bench"], check=True,
+                         capture_output=True, text=True).stdout
+    n, p50, p99, longest = map(int, re.search(r"RESULT (\d+) (\d+) (\d+) (\d+)", out).groups())
+    return {"rate": n / seconds, "p50": p50 / 1000, "p99": p99 / 1000, "max": longest / 1000, "waited": (waited_for_cpu(agent.pid) - before) * 1000}
+
+
+def stream_row(name, result):
+    print(f"{name:44} {result['rate']:9.0f} {result['p50']:8.3f} {result['p99']:8.3f} {result['max']:8.2f} {result['waited']:8.1f}", flush=True)
+
+
+def crowd_ends(agent, options, tmp):
+    """CROWD leases end within one second in the middle of a stream; the same stream without them shows the machine's own noise."""
+    seconds = 6
+    agent.http("POST", "/election/bench", '{"candidate":"candidate-0","term":3600000}')
+    for i in range(options.rounds):
+        stream_row("  nothing ends", stream(agent, seconds, tmp))
+        lead = 10
+        while True:
+            ends = int(time.time() * 1000) + lead * 1000
+            got, took = fill(agent, CROWD, f"crowd{i}", ends, tmp)
+            if took < lead - 3 and got >= CROWD - CONNECTIONS:
+                break
+            lead = int(2 * took) + 4  # a slow machine: they began to end before all were there
+            wait_for(lambda: led(agent) <= 1, "the leases to end", 60)
+        time.sleep(max(0, ends / 1000 - 2 - time.time()))
+        result = stream(agent, seconds, tmp)
+        if led(agent) > 1:
+            raise SystemExit(f"{led(agent) - 1} leases have not ended")
+        stream_row(f"  {got} leases end within one second", result)
+
+
+def bench_leases(make_agent, options, tmp):
+    for name, settings in (("in memory", {}), ("with a file", {"EMBEDDED_PATH": pathlib.Path(tmp) / "leases"})):
+        agent = make_agent(f"leases-{name.replace(' ', '-')}", **settings)
+        base = resident(agent.pid)[1]
+        got, took = fill(agent, LEASES, "lease", 0, tmp)
+        if got < LEASES - CONNECTIONS:
+            raise SystemExit(f"{got} leases of {LEASES} were taken")
+        time.sleep(3)
+        anon = resident(agent.pid)[1]
+        print(f"{name}: {got} leases in {took:.0f} s, {(anon - base) * 1048576 / got:.0f} bytes each (names of 32 bytes, RssAnon)", flush=True)
+        agent.stop(120)  # the whole file goes to the disk
+        agent = make_agent(f"ends-{name.replace(' ', '-')}", **({k: f"{v}-ends" for k, v in settings.items()}))
+        print(f"{'delay of a losing campaign, ' + name:44} {'req/s':>9} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'no cpu':>8}")
+        crowd_ends(agent, options, tmp)
+        agent.stop()
+    print("(no cpu: milliseconds for which the agent's threads could run and the machine had no processor for them)")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
-    parser.add_argument("--only", default="http,grpc,memory,loops")
+    parser.add_argument("--only", default="http,grpc,memory,loops,leases")
     options = parser.parse_args()
     wanted = options.only.split(",")
     tmp = tempfile.mkdtemp(prefix="election-agent-bench-")
@@ -365,6 +481,8 @@ def main():
             bench_memory(make_agent, options, tmp)
         if "loops" in wanted:
             bench_loops(make_agent, options, tmp)
+        if "leases" in wanted:
+            bench_leases(make_agent, options, tmp)
     finally:
         for agent in running:
             if agent.process is not None and agent.process.poll() is None:
