@@ -225,15 +225,15 @@ static int spawn(struct kube *kube, struct kube_exec *exec)
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&exec->streams[0].pipe},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&exec->streams[1].pipe},
     };
-    int rc = uv_spawn(loop_uv(kube->loop), &exec->process,
-                      &(uv_process_options_t){
-                          .exit_cb = on_exit_status,
-                          .file = kube->access.plugin->words[0],
-                          .args = kube->access.plugin->words,
-                          .env = env,
-                          .stdio = stdio,
-                          .stdio_count = 3,
-                      });
+    uv_process_options_t options = {
+        .exit_cb = on_exit_status,
+        .file = kube->access.plugin->words[0],
+        .args = kube->access.plugin->words,
+        .env = env,
+        .stdio = stdio,
+        .stdio_count = 3,
+    };
+    int rc = uv_spawn(loop_uv(kube->loop), &exec->process, &options);
     mem_free(env);
     buf_fini(&info);
     return rc;
