@@ -15,6 +15,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -279,6 +281,84 @@ static void a_start_can_be_killed_at_any_moment(void **state)
     (void)state;
 }
 
+/* Those that change a file or a directory. */
+static bool changes_files(uint64_t nr)
+{
+    static const long calls[] = {
+        SYS_openat, SYS_write,     SYS_pwrite64,  SYS_pwritev, SYS_writev,   SYS_ftruncate,
+        SYS_fsync,  SYS_fdatasync, SYS_renameat2, SYS_close,   SYS_unlinkat, SYS_fcntl,
+#ifdef SYS_rename /* not on every machine */
+        SYS_rename, SYS_unlink,    SYS_mkdir,
+#endif
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        if ((uint64_t)calls[i] == nr) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Opens and closes the store in a child that is killed as it enters its n-th such call. False if it ended before. */
+static bool open_until_call(struct rig *rig, int n)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        (void)raise(SIGSTOP);
+        bool opened = rig_open(rig, NULL) == EA_OK;
+        rig_close(rig);
+        _exit(opened ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    assert_int_equal(ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL), 0);
+    for (int signal_no = 0;;) {
+        assert_int_equal(ptrace(PTRACE_SYSCALL, child, NULL, signal_no), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (!WIFSTOPPED(status)) {
+            assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+            return false;
+        }
+        bool call = WSTOPSIG(status) == (SIGTRAP | 0x80);
+        signal_no = call ? 0 : WSTOPSIG(status);
+        struct __ptrace_syscall_info info;
+        if (call && ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) > 0 &&
+            info.op == PTRACE_SYSCALL_INFO_ENTRY && changes_files(info.entry.nr) && --n == 0) {
+            kill(child, SIGKILL);
+            assert_int_equal(waitpid(child, &status, 0), child);
+            return true;
+        }
+    }
+}
+
+static void a_start_and_an_end_can_be_killed_before_each_call_that_changes_files(void **state)
+{
+    struct rig rig;
+    uint64_t kept;
+    uint64_t last;
+    int n = 1;
+    rig_init(&rig);
+    assert_int_equal(rig_open(&rig, NULL), EA_OK);
+    kept = rig_op(&rig, OP_CAMPAIGN, "kept", "a")->tenure.token;
+    last = rig_op(&rig, OP_CAMPAIGN, "moves", "a")->tenure.token;
+    rig_close(&rig);
+    for (; open_until_call(&rig, n); n++) {
+        rig.clock.wall.us -= 1000000; /* a wall clock that goes back does not matter */
+        assert_int_equal(rig_open(&rig, NULL), EA_OK);
+        assert_true(rig_op(&rig, OP_GET, "kept", "")->tenure.token == kept);
+        assert_true(rig_op(&rig, OP_GET, "moves", "")->tenure.token == last);
+        uint64_t token = rig_op(&rig, OP_HANDOVER, "moves", n % 2 == 0 ? "a" : "b")->tenure.token;
+        assert_true(token > last);
+        last = token;
+        rig_close(&rig);
+    }
+    assert_true(n > 20); /* it was killed in the middle of things */
+    rig_fini(&rig);
+    (void)state;
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
@@ -286,6 +366,7 @@ int main(void)
         cmocka_unit_test(nothing_that_was_answered_is_lost_by_a_kill),
         cmocka_unit_test(nothing_that_was_answered_is_lost_by_a_kill_in_power_mode),
         cmocka_unit_test(a_start_can_be_killed_at_any_moment),
+        cmocka_unit_test(a_start_and_an_end_can_be_killed_before_each_call_that_changes_files),
     };
     return cmocka_run_group_tests_name("embedded crash", tests, NULL, NULL);
 }
