@@ -6,13 +6,13 @@ cd "$(dirname "$0")/.."
 build=(
     gcc libc6-dev make meson ninja-build pkg-config python3 git
     libuv1-dev libnghttp2-dev node-llhttp libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-    libssl-dev libcurl4-openssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev
+    libssl-dev libcurl4-openssl-dev libjansson-dev libyaml-dev liblmdb-dev libxxhash-dev zlib1g-dev libcmocka-dev libhiredis-dev
     curl # not to build, but to try what `make run` started
 )
 test=(
     clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck
     python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-yaml python3-protobuf protobuf-compiler-grpc
-    nodejs npm nginx-light wrk nghttp2-client prometheus procps
+    nodejs npm nginx-light wrk nghttp2-client redis-server redis-tools prometheus procps
 )
 
 wanted=()

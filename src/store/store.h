@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "core/event.h"
 #include "core/request.h"
+#include "store/redis_options.h"
 
 struct loop;
 struct store;
@@ -48,6 +49,12 @@ struct store_options {
     /* embedded */
     const char *path; /* directory of the database; ":memory:" keeps nothing */
     bool sync_power;  /* every commit durable before the answer */
+    /* redis */
+    const struct redis_options *redis; /* needed during open only */
+    /* A node answered a command: how long it took. `node` and `operation` live as long as the store. On the
+     * lane's thread. NULL: not wanted. */
+    void (*on_operation)(void *user, unsigned lane, const char *node, const char *operation, bool success,
+                         int64_t duration_us);
 };
 
 struct store_ops {
@@ -62,6 +69,9 @@ struct store_ops {
                   void *arg);
     /* On the main thread after the loops stopped. Requests still open are answered EA_UNAVAILABLE before. */
     void (*close)(struct store *store);
+    /* The nodes it keeps elections on, for the metric: state is 0 up, 1 recovering, 2 down. Any thread. NULL:
+     * one, called as the store and in its state. */
+    void (*nodes)(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg);
 };
 
 struct store {

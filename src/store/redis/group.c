@@ -1,0 +1,207 @@
+/* A quorum object and the servers that are its nodes: see internal.h. */
+#include "store/redis/internal.h"
+
+#include "base/mem.h"
+
+/* In cluster mode there may be a quorum for each of 16384 slots, each with few elections. */
+#define CLUSTER_HINTS 64
+#define CLUSTER_UNDOS 4096
+
+/* --- the quorum's hooks --- */
+
+static void send_command(void *arg, struct quorum_command *command)
+{
+    struct redis_group *group = arg;
+    struct redis_seat *seat = &group->seats[command->node];
+    command->user = seat;
+    command->next = NULL;
+    if (seat->server != NULL) {
+        server_queue(seat->server, command);
+    } else {
+        *group->homeless_end = command;
+        group->homeless_end = &command->next;
+        group_touch(group);
+    }
+}
+
+static void event(void *arg, const struct election_event *event)
+{
+    struct redis_group *group = arg;
+    const struct store_options *options = &group->lane->store->options;
+    if (event->action == ACTION_RESIGNED) {
+        tally_ended(&group->lane->tally, redis_hash(event->kind, event->election));
+    }
+    if (options->on_event != NULL) {
+        options->on_event(options->user, group->lane->index, event);
+    }
+}
+
+static void node(void *arg, unsigned index, enum quorum_node_state state, const char *why)
+{
+    health_group_node(arg, index, state, why);
+}
+
+/* --- calls into the quorum --- */
+
+void group_touch(struct redis_group *group)
+{
+    loop_at_end(group->lane->loop, LOOP_STAGE_STORE, &group->settle);
+}
+
+void group_submit(struct redis_group *group, struct election_request *request)
+{
+    quorum_submit(group->quorum, redis_now(group->lane), request, NULL);
+    group_touch(group);
+}
+
+void group_reply(struct redis_seat *seat, struct quorum_command *command, const struct quorum_reply *reply)
+{
+    quorum_reply(seat->group->quorum, redis_now(seat->group->lane), command, reply);
+    group_touch(seat->group);
+}
+
+static void fire(struct loop *loop, struct loop_timer *timer)
+{
+    struct redis_group *group = CONTAINER_OF(timer, struct redis_group, timer);
+    group->timer_at = MONO_NEVER;
+    quorum_timer(group->quorum, redis_now(group->lane));
+    tally_sweep(&group->lane->tally, loop_now(loop));
+    group_touch(group);
+}
+
+static void drop_homeless(struct redis_group *group)
+{
+    struct quorum_command *command = group->homeless;
+    group->homeless = NULL;
+    group->homeless_end = &group->homeless;
+    while (command != NULL) {
+        struct quorum_command *next = command->next;
+        group_reply(command->user, command, &(struct quorum_reply){.answer = QUORUM_DROPPED});
+        command = next;
+    }
+}
+
+static void settle(struct loop *loop, struct loop_task *task)
+{
+    struct redis_group *group = CONTAINER_OF(task, struct redis_group, settle);
+    struct quorum_status status;
+    drop_homeless(group);
+    struct mono next = quorum_next(group->quorum);
+    if (next.us != group->timer_at.us) {
+        group->timer_at = next;
+        loop_timer_start(loop, &group->timer, next); /* MONO_NEVER stops it */
+    }
+    quorum_status(group->quorum, &status);
+    bool up = status.ready >= status.quorum;
+    if (up != group->is_up) {
+        group->is_up = up;
+        group->lane->groups_waited_for += !up;
+        group->lane->groups_waited_for -= up && group->was_up;
+        group->was_up = true;
+        health_lane(group->lane);
+    }
+}
+
+/* --- seats --- */
+
+void seat_up(struct redis_seat *seat)
+{
+    struct redis_group *group = seat->group;
+    const struct redis_store *store = group->lane->store;
+    const struct redis_conn *conn = &seat->server->conn;
+    wire_node_init(&seat->wire, conn->edition, &conn->hello,
+                   store->slot_tags != NULL ? store->slot_tags[group->index] : 0);
+    seat->up = true;
+    quorum_node_up(group->quorum, redis_now(group->lane), seat->node, &conn->hello);
+    group_touch(group);
+}
+
+void seat_down(struct redis_seat *seat)
+{
+    if (seat->up) {
+        seat->up = false;
+        quorum_node_down(seat->group->quorum, redis_now(seat->group->lane), seat->node);
+        group_touch(seat->group);
+    }
+}
+
+void seat_move(struct redis_seat *seat, struct redis_server *server)
+{
+    if (seat->server == server) {
+        return;
+    }
+    if (seat->server != NULL) {
+        struct redis_server *old = seat->server;
+        struct redis_seat **at = &old->seats;
+        server_forget(old, seat);
+        seat_down(seat);
+        while (*at != seat) {
+            at = &(*at)->next;
+        }
+        *at = seat->next;
+    }
+    seat->server = server;
+    if (server != NULL) {
+        seat->next = server->seats;
+        server->seats = seat;
+        if (conn_is_ready(&server->conn)) {
+            seat_up(seat);
+        }
+    }
+}
+
+/* --- life --- */
+
+struct redis_group *group_new(struct redis_lane *lane, unsigned index)
+{
+    const struct redis_store *store = lane->store;
+    struct redis_group *group = mem_zalloc(sizeof *group + store->n_nodes * sizeof group->seats[0]);
+    bool small = store->redis.mode == REDIS_CLUSTER;
+    group->lane = lane;
+    group->index = index;
+    group->timer.fire = fire;
+    group->timer_at = MONO_NEVER;
+    group->settle.run = settle;
+    group->homeless_end = &group->homeless;
+    for (unsigned i = 0; i < store->n_nodes; i++) {
+        group->seats[i] = (struct redis_seat){.group = group, .node = i};
+    }
+    struct quorum_options options = {
+        .nodes = (unsigned)store->n_nodes,
+        .agent = lane->agent,
+        .seed = rng_next(loop_rng(lane->loop)),
+        .operation_timeout_ms = store->redis.operation_timeout_ms,
+        .max_term_ms = store->options.max_term_ms,
+        .allow_eviction = store->redis.allow_eviction,
+        .hints = small ? CLUSTER_HINTS : 0,
+        .undos_max = small ? CLUSTER_UNDOS : 0,
+        .hooks = {.send = send_command, .event = event, .node = node, .arg = group},
+    };
+    group->quorum = quorum_new(&options, redis_now(lane));
+    group_touch(group);
+    return group;
+}
+
+void group_free(struct redis_group *group)
+{
+    loop_timer_stop(group->lane->loop, &group->timer);
+    quorum_free(group->quorum);
+    mem_free(group);
+}
+
+struct redis_group *group_of(struct redis_lane *lane, struct str kind, struct str election)
+{
+    struct redis_store *store = lane->store;
+    if (store->redis.mode != REDIS_CLUSTER) {
+        return lane->groups[store->shards == 1 ? 0 : redis_shard(redis_hash(kind, election), store->shards)];
+    }
+    unsigned slot = redis_slot_of(&store->keys, kind, election);
+    if (lane->groups[slot] == NULL) {
+        struct redis_group *group = group_new(lane, slot);
+        lane->groups[slot] = group;
+        for (unsigned i = 0; i < store->n_nodes; i++) {
+            seat_move(&group->seats[i], cluster_owner(lane, i, slot));
+        }
+    }
+    return lane->groups[slot];
+}

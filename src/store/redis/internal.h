@@ -1,0 +1,199 @@
+/*
+ * Inside the Redis store: what its files share. It carries out what the quorum (core/quorum) decides, and
+ * decides nothing about elections itself.
+ *
+ *   redis.c    the store's operations: open, submit, status, count, close
+ *   group.c    a quorum object and its seats: which server is its node 0, 1, 2...
+ *   server.c   a server as one lane sees it: the queue of commands, batches, replies
+ *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
+ *   health.c   what is told about nodes: status, log lines
+ *   info.c     OP_INFO beyond the tenure;  list.c  OP_LIST
+ *   tally.c    elections led, per kind
+ *   conn.c, greeting.c, resp.c, wire_*.c, keys.c, url.c, failure.c, script.h: one server, without the quorum
+ *
+ * A lane has a quorum object for each set of servers that decides together: one in single mode, one per shard,
+ * and in cluster mode one per slot in use. Everything of a lane is touched on its loop only.
+ */
+#ifndef EA_STORE_REDIS_INTERNAL_H
+#define EA_STORE_REDIS_INTERNAL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/slab.h"
+#include "core/quorum/quorum.h"
+#include "net/loop.h"
+#include "store/redis/conn.h"
+#include "store/redis/redis.h"
+#include "store/redis/tally.h"
+#include "store/redis/wire.h"
+#include "store/store.h"
+
+struct redis_lane;
+struct redis_group;
+struct redis_server;
+
+/* Where a group's node lives. */
+struct redis_seat {
+    struct redis_group *group;
+    unsigned node;
+    struct redis_server *server; /* NULL: not known (cluster) */
+    struct redis_seat *next;     /* of the same server */
+    struct wire_node wire;
+    bool up; /* the quorum was told so */
+};
+
+struct redis_group {
+    struct redis_lane *lane;
+    unsigned index; /* the shard; the slot */
+    struct quorum *quorum;
+    struct loop_timer timer;
+    struct mono timer_at;
+    struct loop_task settle;
+    struct quorum_command *homeless; /* commands to seats without a server */
+    struct quorum_command **homeless_end;
+    bool was_up;
+    bool is_up;
+    struct redis_seat seats[]; /* one per node */
+};
+
+struct redis_server {
+    struct redis_lane *lane;
+    unsigned node;     /* which URL */
+    unsigned position; /* sharding: which shard; cluster: unused */
+    struct redis_address *address;
+    struct redis_conn conn;
+    struct redis_seat *seats;
+    struct redis_server *next; /* cluster: of the same cluster */
+
+    struct quorum_command *first; /* not encoded yet, in order */
+    struct quorum_command **end;
+    struct loop_task flush;
+    struct loop_timer retry; /* the server takes nothing: deadlines pass meanwhile */
+    struct slab calls;
+    struct wire_first set; /* between the two replies to a SET */
+    const struct redis_failure *trouble;
+    bool own_address; /* cluster: made from a slot map */
+};
+
+struct redis_cluster;
+
+struct redis_lane {
+    struct redis_store *store;
+    unsigned index;
+    struct loop *loop;
+    uint64_t agent;
+    struct redis_server **servers;  /* single, sharding: [node * shards + shard] */
+    struct redis_cluster *clusters; /* cluster: one per node */
+    struct redis_group **groups;    /* by shard, or by slot (NULL: not in use) */
+    unsigned groups_waited_for;     /* were up, and are not */
+    bool was_up;
+    bool is_up;
+    struct tally tally;
+};
+
+/* What was last told about a node. */
+struct redis_health {
+    const char *name; /* "host:port"; cluster: its first seed */
+    enum quorum_node_state state;
+    char why[sizeof((struct error *)0)->text];
+    const struct redis_failure *trouble;
+};
+
+struct redis_store {
+    struct store store;
+    struct redis_options redis;
+    struct store_options options;
+    struct redis_url urls[REDIS_NODES_MAX];
+    size_t n_nodes;
+    unsigned shards; /* single and cluster: 1 */
+    unsigned groups; /* shards, or REDIS_SLOTS */
+    struct redis_keys keys;
+    struct wire wire;
+    char *prefix;
+    char *channel;
+    char *shards_key;
+    char **shards_texts; /* "2 of 3" */
+    uint32_t *slot_tags;
+    struct tls_context *tls;
+    bool closing;
+
+    uv_mutex_t lock; /* guards what follows */
+    struct redis_health health[REDIS_NODES_MAX * REDIS_SERVERS_MAX];
+    unsigned lanes_up;
+    unsigned lanes_started;
+
+    struct loop_message status_message; /* to lane 0 */
+    atomic_bool status_posted;
+    unsigned n_lanes;
+    struct redis_lane lanes[];
+};
+
+static inline struct quorum_now redis_now(const struct redis_lane *lane)
+{
+    return (struct quorum_now){loop_now(lane->loop), loop_wall(lane->loop)};
+}
+
+/* --- group.c --- */
+
+struct redis_group *group_new(struct redis_lane *lane, unsigned index);
+void group_free(struct redis_group *group);
+
+/* The group of an election; in cluster mode made at its first use. */
+struct redis_group *group_of(struct redis_lane *lane, struct str kind, struct str election);
+
+/* After any call into its quorum: timers and status follow at the end of the turn. */
+void group_touch(struct redis_group *group);
+
+void group_submit(struct redis_group *group, struct election_request *request);
+void group_reply(struct redis_seat *seat, struct quorum_command *command, const struct quorum_reply *reply);
+
+/* The seat gets this server (NULL: none). What is under way on the old one is LOST. */
+void seat_move(struct redis_seat *seat, struct redis_server *server);
+void seat_up(struct redis_seat *seat);
+void seat_down(struct redis_seat *seat);
+
+/* --- server.c --- */
+
+struct redis_server *server_new(struct redis_lane *lane, unsigned node, unsigned position,
+                                struct redis_address *address);
+void server_free(struct redis_server *server); /* its connection is closed */
+
+void server_queue(struct redis_server *server, struct quorum_command *command);
+
+/* Commands of this seat that are queued or under way are handed back, QUORUM_DROPPED or QUORUM_LOST. */
+void server_forget(struct redis_server *server, struct redis_seat *seat);
+
+/* A call beside the quorum's: written to the returned output. Only while conn_is_ready(). */
+struct buf *server_call(struct redis_server *server, struct redis_call *call);
+
+/* --- cluster.c --- */
+
+void cluster_init(struct redis_lane *lane);
+void cluster_fini(struct redis_lane *lane);
+struct redis_server *cluster_owner(struct redis_lane *lane, unsigned node, unsigned slot);
+void cluster_server_up(struct redis_server *server);
+void cluster_moved(struct redis_server *server); /* MOVED, ASK, ... were answered */
+/* All servers of the lane, one after the other: NULL begins and ends. */
+struct redis_server *lane_next_server(struct redis_lane *lane, struct redis_server *server);
+
+/* --- health.c --- */
+
+void health_node(struct redis_server *server, enum quorum_node_state state, const char *why);
+void health_group_node(struct redis_group *group, unsigned node, enum quorum_node_state state,
+                       const char *why);
+void health_trouble(struct redis_server *server, const struct redis_failure *failure);
+void health_lane(struct redis_lane *lane);
+void health_status(struct redis_store *store, struct store_status *out);
+void health_message(struct loop *loop, struct loop_message *message);
+
+/* --- info.c, list.c --- */
+
+void info_submit(struct redis_group *group, struct election_request *request);
+void list_submit(struct redis_lane *lane, struct election_request *request);
+
+/* Answers that nothing could be decided. */
+void redis_refuse(struct election_request *request, enum err err, struct str why);
+
+#endif

@@ -1,0 +1,82 @@
+-- An owner is "clock.agent", both padded: clocks are compared as numbers, agents as strings of one length.
+local function later(a, b)
+  local ac, bc = tonumber(string.sub(a, 1, 16)), tonumber(string.sub(b, 1, 16))
+  if ac ~= bc then
+    return ac > bc
+  end
+  return string.sub(a, 18) > string.sub(b, 18)
+end
+
+-- A missing number is 0; a damaged one is above every token, so that nothing is granted past it.
+local LIMIT = 9007199254740992
+
+local function number(digits)
+  return digits and (tonumber(digits) or LIMIT) or 0
+end
+
+-- The node as this election sees it: KEYS[1] is the node's facts, ARGV[1] the marker it must have.
+local function load_node()
+  local facts = redis.call('HMGET', KEYS[1], 'marker', 'floor')
+  return {marker = facts[1], amnesiac = facts[1] ~= ARGV[1], floor = number(facts[2])}
+end
+
+-- The election whose lease, tenure and fence are KEYS[at], [at + 1], [at + 2]. T is what `token` and `owner` are
+-- of: set only if the tenure names the lease's holder and both keys expire together.
+local function load(node, at)
+  local e = {lease_key = KEYS[at], tenure_key = KEYS[at + 1], fence_key = KEYS[at + 2]}
+  local values = redis.call('MGET', e.lease_key, e.tenure_key, e.fence_key)
+  e.lease, e.tenure = values[1], values[2]
+  e.fence = math.max(number(values[3]), node.floor)
+  if e.lease then
+    local tenure_expires
+    e.expires, tenure_expires = expiries(e.lease_key, e.tenure_key)
+    if e.tenure and e.expires == tenure_expires then
+      local token, owner, name = string.match(e.tenure, '^(%d+) (%d+%.%x+) ([^\n]*)')
+      if name == e.lease and #owner == 33 and tonumber(token) < LIMIT then
+        e.token, e.owner = tonumber(token), owner
+      end
+    end
+  end
+  return e
+end
+
+-- Lease and tenure, with one expiry. What is left of this name's own lease is never shortened.
+local function write(e, name, token, owner, px, replaced)
+  local at = now_ms() + tonumber(px)
+  if (e.lease == name or replaced) and e.lease and e.expires > at then
+    at = e.expires
+  end
+  at = text(at)
+  redis.call('SET', e.lease_key, name, 'PXAT', at)
+  redis.call('SET', e.tenure_key, token .. ' ' .. owner .. ' ' .. name .. (replaced or ''), 'PXAT', at)
+end
+
+local WEEK = '604800000'
+
+local function raise_fence(e, token)
+  redis.call('SET', e.fence_key, text(math.max(e.fence, token)), 'PX', WEEK)
+end
+
+-- For display, and for those who listen: KEYS[5] is the election's meta, KEYS[6] its candidates. Never decides, and
+-- never fails what was decided. ARGV from `at` on: channel, kind, election, microseconds since 1970, term, priority.
+local function notice(at, action, token, leader, previous)
+  local channel, kind, election, wall, term, priority = unpack(ARGV, at, at + 5)
+  local meta = redis.pcall('HMGET', KEYS[5], 'leader', 'events')
+  if meta.err then
+    return
+  end
+  previous = previous or (action == 'elected' and meta[1]) or ''
+  local events = table.concat({wall, action, token, leader, previous}, '\t') .. '\n' .. (meta[2] or '')
+  if #events > 8192 then
+    events = string.match(string.sub(events, 1, 8192), '^(.*\n)') or ''
+  end
+  if action == 'resigned' then
+    redis.pcall('HSET', KEYS[5], 'leader', leader, 'events', events)
+  else
+    redis.pcall('HSET', KEYS[5], 'leader', leader, 'events', events, 'elected_at', wall, 'term', term)
+    redis.pcall('ZADD', KEYS[6], text(tonumber(wall)), leader .. '\t' .. priority)
+    redis.pcall('PEXPIRE', KEYS[6], WEEK)
+  end
+  redis.pcall('PEXPIRE', KEYS[5], WEEK)
+  redis.pcall('PUBLISH', channel, table.concat({action, token, wall, kind, election, leader, previous}, '\t'))
+end

@@ -1,0 +1,4 @@
+-- When two keys expire, in milliseconds since 1970; -1: never, -2: no such key. Redis 7.0 and later, Valkey.
+local function expiries(a, b)
+  return redis.call('PEXPIRETIME', a), redis.call('PEXPIRETIME', b)
+end

@@ -1,0 +1,493 @@
+/*
+ * A server as one lane sees it. Commands collect in a queue and leave in one write at the end of the turn.
+ *
+ * The order of the queue is kept, but for this: looks of one turn travel as one script call and reads as one
+ * MGET, where the first of them stood. A command joins such a call only if nothing of its election, and nothing
+ * of the node itself, was queued behind that call's place; so the commands of one election never change their
+ * order. A small set of hashes remembers which elections were (it may say yes in error, never no).
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/redis/internal.h"
+
+/* The server takes nothing: what is queued waits, and its deadlines pass. */
+#define BACKLOG_MAX_BYTES ((size_t)1024 * 1024)
+#define RETRY_MS          10
+#define CALLS_KEEP        256
+#define SEEN_WORDS        16
+
+enum work_kind { WORK_ONE, WORK_LOOKS, WORK_READS };
+
+struct item {
+    struct quorum_command *command; /* NULL: handed back already */
+    size_t place;                   /* among what was asked; equal reads share one */
+};
+
+struct work {
+    struct redis_call call;
+    struct redis_server *server;
+    enum work_kind kind;
+    enum redis_edition edition;
+    struct mono sent;
+    struct work *next; /* of this turn */
+    struct item one;
+    struct item *items; /* &one, or a block of the heap */
+    size_t n;
+    size_t places;
+};
+
+/* Which elections have commands behind an open batch. */
+struct seen {
+    uint64_t bits[SEEN_WORDS];
+};
+
+struct turn {
+    struct work *first;
+    struct work **end;
+    struct work *looks; /* the open batch; NULL: none */
+    struct work *reads;
+    struct seen behind_looks;
+    struct seen behind_reads;
+};
+
+/* --- answers to the quorum --- */
+
+static void hand_back(struct quorum_command *command, enum quorum_answer answer)
+{
+    group_reply(command->user, command, &(struct quorum_reply){.answer = answer, .left_ms = -1});
+}
+
+static void free_work(struct work *work)
+{
+    if (work->items != &work->one) {
+        mem_free(work->items);
+    }
+    slab_free(&work->server->calls, work);
+}
+
+static void tell_operation(const struct work *work, enum quorum_verb verb, bool ok)
+{
+    const struct redis_lane *lane = work->server->lane;
+    const struct store_options *options = &lane->store->options;
+    if (options->on_operation != NULL) {
+        options->on_operation(options->user, lane->index, lane->store->health[work->server->node].name,
+                              quorum_verb_word(verb), ok, mono_sub(loop_now(lane->loop), work->sent));
+    }
+}
+
+static bool is_write(enum quorum_verb verb)
+{
+    return verb != QUORUM_PEEK && verb != QUORUM_READ && verb != QUORUM_NODE_READ;
+}
+
+static void look_at_failure(struct redis_server *server, const struct redis_failure *failure, bool wrote)
+{
+    if (failure == NULL) {
+        if (wrote && server->trouble != NULL) {
+            health_trouble(server, NULL);
+        }
+        return;
+    }
+    if (redis_failure_is(failure, "NOSCRIPT")) {
+        conn_load_scripts(&server->conn);
+    }
+    if (redis_failure_is(failure, "MOVED") || redis_failure_is(failure, "ASK") ||
+        redis_failure_is(failure, "CLUSTERDOWN")) {
+        cluster_moved(server);
+    }
+    if (server->trouble != failure) {
+        health_trouble(server, failure);
+    }
+}
+
+/* What the metric counts. */
+static void count(struct redis_lane *lane, const struct quorum_command *command,
+                  const struct quorum_reply *reply)
+{
+    bool grants =
+        command->verb == QUORUM_CLAIM || command->verb == QUORUM_LOOK || command->verb == QUORUM_HANDOVER;
+    if (grants && reply->answer == QUORUM_OK) {
+        tally_led(&lane->tally, redis_hash(command->names->kind, command->names->election),
+                  command->names->kind, mono_add_ms(loop_now(lane->loop), command->term_ms));
+    }
+}
+
+static void answer(struct work *work, struct item *item, const struct quorum_reply *reply)
+{
+    struct quorum_command *command = item->command;
+    item->command = NULL;
+    if (command != NULL) {
+        count(work->server->lane, command, reply);
+        group_reply(command->user, command, reply);
+    }
+}
+
+/* --- replies of the server --- */
+
+static enum err one_reply(struct redis_conn *conn, struct redis_call *call, const struct resp_value *value)
+{
+    struct work *work = CONTAINER_OF(call, struct work, call);
+    struct redis_server *server = work->server;
+    struct quorum_reply reply;
+    const struct redis_failure *failure;
+    unsigned left = call->replies;
+    if (work->one.command == NULL) { /* handed back already */
+        if (left == 0) {
+            free_work(work);
+        }
+        return EA_OK;
+    }
+    enum quorum_verb verb = work->one.command->verb;
+    enum err err = wire_read(work->one.command, work->edition, left, value, &server->set, &reply, &failure);
+    if (err != EA_OK) {
+        reply = (struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1}; /* what it did we can't tell */
+    } else if (left == 0) {
+        look_at_failure(server, failure, is_write(verb));
+        tell_operation(work, verb, reply.answer != QUORUM_FAILED);
+    }
+    if (left == 0) { /* else it is still the connection's */
+        answer(work, &work->one, &reply);
+        free_work(work);
+    }
+    return err;
+}
+
+static enum err many_reply(struct redis_conn *conn, struct redis_call *call, const struct resp_value *value)
+{
+    struct work *work = CONTAINER_OF(call, struct work, call);
+    const struct redis_failure *trouble = NULL;
+    bool looks = work->kind == WORK_LOOKS;
+    enum err err = EA_OK;
+    for (size_t i = 0; i < work->n; i++) {
+        struct quorum_reply reply = {.answer = QUORUM_LOST, .left_ms = -1};
+        const struct redis_failure *failure = NULL;
+        enum err e = looks ? wire_read_look(value, work->items[i].place, work->places, &reply, &failure)
+                           : wire_read_read(value, work->items[i].place, work->places, &reply, &failure);
+        if (e != EA_OK) {
+            reply.answer = QUORUM_LOST;
+            err = e;
+        }
+        trouble = failure != NULL ? failure : trouble;
+        answer(work, &work->items[i], &reply);
+    }
+    look_at_failure(work->server, trouble, looks);
+    tell_operation(work, looks ? QUORUM_LOOK : QUORUM_READ, trouble == NULL && err == EA_OK);
+    free_work(work);
+    return err;
+}
+
+static void lost(struct redis_conn *conn, struct redis_call *call)
+{
+    struct work *work = CONTAINER_OF(call, struct work, call);
+    for (size_t i = 0; i < work->n; i++) {
+        answer(work, &work->items[i], &(struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1});
+    }
+    free_work(work);
+}
+
+/* --- a turn's commands as calls --- */
+
+static void see(struct seen *seen, uint64_t hash)
+{
+    seen->bits[hash / 64 % SEEN_WORDS] |= UINT64_C(1) << (hash % 64);
+}
+
+static bool was_seen(const struct seen *seen, uint64_t hash)
+{
+    return (seen->bits[hash / 64 % SEEN_WORDS] >> (hash % 64) & 1) != 0;
+}
+
+static struct work *add_work(struct redis_server *server, struct turn *turn, enum work_kind kind, size_t room)
+{
+    struct work *work = slab_alloc(&server->calls);
+    *work = (struct work){.server = server, .kind = kind, .edition = server->conn.edition};
+    work->call.replies = 1;
+    work->call.reply = kind == WORK_ONE ? one_reply : many_reply;
+    work->call.lost = lost;
+    work->items = room == 1 ? &work->one : mem_alloc(room * sizeof *work->items);
+    *turn->end = work;
+    turn->end = &work->next;
+    return work;
+}
+
+static void add_item(struct work *work, struct quorum_command *command, size_t place)
+{
+    work->items[work->n++] = (struct item){command, place};
+    work->places = place >= work->places ? place + 1 : work->places;
+}
+
+/* In cluster mode a call must stay in one slot. */
+static bool fits(const struct work *batch, const struct quorum_command *command)
+{
+    const struct redis_seat *seat = command->user;
+    const struct redis_seat *other = batch->items[0].command->user;
+    return seat->group->lane->store->redis.mode != REDIS_CLUSTER || seat == other;
+}
+
+static size_t place_of_equal(const struct work *batch, const struct quorum_command *command)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        const struct quorum_names *names = batch->items[i].command->names;
+        if (names->hash == command->names->hash && str_eq(names->election, command->names->election) &&
+            str_eq(names->kind, command->names->kind)) {
+            return batch->items[i].place;
+        }
+    }
+    return batch->places;
+}
+
+static void plan_look(struct redis_server *server, struct turn *turn, struct quorum_command *command)
+{
+    struct work *batch = turn->looks;
+    uint64_t hash = command->names->hash;
+    if (batch == NULL || batch->n == WIRE_LOOKS_MAX || was_seen(&turn->behind_looks, hash) ||
+        !fits(batch, command)) {
+        batch = add_work(server, turn, WORK_LOOKS, WIRE_LOOKS_MAX);
+        turn->looks = batch;
+        memset(&turn->behind_looks, 0, sizeof turn->behind_looks);
+    }
+    add_item(batch, command, batch->places);
+    see(&turn->behind_reads, hash);
+}
+
+static void plan_read(struct redis_server *server, struct turn *turn, struct quorum_command *command)
+{
+    struct work *batch = turn->reads;
+    uint64_t hash = command->names->hash;
+    if (batch == NULL || batch->n == WIRE_READS_MAX || was_seen(&turn->behind_reads, hash) ||
+        !fits(batch, command)) {
+        batch = add_work(server, turn, WORK_READS, WIRE_READS_MAX);
+        turn->reads = batch;
+        memset(&turn->behind_reads, 0, sizeof turn->behind_reads);
+    }
+    add_item(batch, command, place_of_equal(batch, command));
+    see(&turn->behind_looks, hash);
+}
+
+static void plan(struct redis_server *server, struct turn *turn, struct quorum_command *command)
+{
+    if (command->verb == QUORUM_LOOK) {
+        plan_look(server, turn, command);
+        return;
+    }
+    if (command->verb == QUORUM_READ && !command->exact) {
+        plan_read(server, turn, command);
+        return;
+    }
+    add_item(add_work(server, turn, WORK_ONE, 1), command, 0);
+    if (command->names != NULL) {
+        see(&turn->behind_looks, command->names->hash);
+        see(&turn->behind_reads, command->names->hash);
+    } else {
+        turn->looks = NULL; /* the node itself: nothing passes it */
+        turn->reads = NULL;
+    }
+}
+
+static void write_work(struct redis_server *server, struct work *work)
+{
+    const struct wire *wire = &server->lane->store->wire;
+    struct buf *out = &server->conn.output;
+    const struct redis_seat *seat = work->items[0].command->user;
+    const struct quorum_command *commands[WIRE_READS_MAX];
+    for (size_t i = 0; i < work->n; i++) {
+        work->items[i].command->sent = true;
+        commands[work->items[i].place] = work->items[i].command;
+    }
+    switch (work->kind) {
+    case WORK_ONE:
+        work->call.replies = wire_write(wire, &seat->wire, commands[0], out);
+        break;
+    case WORK_LOOKS:
+        wire_write_looks(wire, &seat->wire, commands, work->places, out);
+        break;
+    case WORK_READS:
+        wire_write_reads(wire, commands, work->places, out);
+        break;
+    }
+    work->sent = loop_now(server->lane->loop);
+    conn_sent(&server->conn, &work->call);
+}
+
+/* --- the queue --- */
+
+void server_queue(struct redis_server *server, struct quorum_command *command)
+{
+    command->next = NULL;
+    *server->end = command;
+    server->end = &command->next;
+    loop_at_end(server->lane->loop, LOOP_STAGE_STORE, &server->flush);
+}
+
+static struct quorum_command *take_queue(struct redis_server *server)
+{
+    struct quorum_command *first = server->first;
+    server->first = NULL;
+    server->end = &server->first;
+    return first;
+}
+
+static bool is_late(const struct redis_server *server, const struct quorum_command *command)
+{
+    return !mono_before(loop_now(server->lane->loop), command->deadline);
+}
+
+/* Hands back what is too late, or all of it; the rest stays in order. */
+static void drop(struct redis_server *server, bool all)
+{
+    struct quorum_command *command = take_queue(server);
+    while (command != NULL) {
+        struct quorum_command *next = command->next;
+        command->next = NULL;
+        if (all || is_late(server, command)) {
+            hand_back(command, QUORUM_DROPPED);
+        } else {
+            *server->end = command;
+            server->end = &command->next;
+        }
+        command = next;
+    }
+}
+
+static void send_queue(struct redis_server *server)
+{
+    struct turn turn = {.first = NULL};
+    turn.end = &turn.first;
+    drop(server, false);
+    struct quorum_command *command = take_queue(server);
+    while (command != NULL) {
+        struct quorum_command *next = command->next;
+        plan(server, &turn, command);
+        command = next;
+    }
+    for (struct work *work = turn.first; work != NULL; work = work->next) {
+        write_work(server, work);
+    }
+}
+
+static void flush(struct loop *loop, struct loop_task *task)
+{
+    struct redis_server *server = CONTAINER_OF(task, struct redis_server, flush);
+    if (!conn_is_ready(&server->conn)) {
+        drop(server, true);
+        return;
+    }
+    if (conn_backlog(&server->conn) > BACKLOG_MAX_BYTES) {
+        drop(server, false);
+        loop_timer_start(loop, &server->retry, mono_add_ms(loop_now(loop), RETRY_MS));
+    } else if (server->first != NULL) {
+        send_queue(server);
+    }
+    conn_flush(&server->conn);
+}
+
+static void retry(struct loop *loop, struct loop_timer *timer)
+{
+    struct redis_server *server = CONTAINER_OF(timer, struct redis_server, retry);
+    loop_at_end(loop, LOOP_STAGE_STORE, &server->flush);
+}
+
+struct buf *server_call(struct redis_server *server, struct redis_call *call)
+{
+    conn_sent(&server->conn, call);
+    loop_at_end(server->lane->loop, LOOP_STAGE_STORE, &server->flush);
+    return &server->conn.output;
+}
+
+void server_forget(struct redis_server *server, struct redis_seat *seat)
+{
+    struct quorum_command *command = take_queue(server);
+    while (command != NULL) {
+        struct quorum_command *next = command->next;
+        command->next = NULL;
+        if (command->user == seat) {
+            hand_back(command, QUORUM_DROPPED);
+        } else {
+            *server->end = command;
+            server->end = &command->next;
+        }
+        command = next;
+    }
+    for (struct redis_call *call = server->conn.first; call != NULL; call = call->next) {
+        if (call->lost != lost) {
+            continue;
+        }
+        struct work *work = CONTAINER_OF(call, struct work, call);
+        for (size_t i = 0; i < work->n; i++) {
+            if (work->items[i].command != NULL && work->items[i].command->user == seat) {
+                answer(work, &work->items[i], &(struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1});
+            }
+        }
+    }
+}
+
+/* --- the connection --- */
+
+static void up(struct redis_conn *conn)
+{
+    struct redis_server *server = conn->options.user;
+    server->set.there = false;
+    for (struct redis_seat *seat = server->seats; seat != NULL; seat = seat->next) {
+        seat_up(seat);
+    }
+    cluster_server_up(server);
+}
+
+static void down(struct redis_conn *conn, const char *why)
+{
+    struct redis_server *server = conn->options.user;
+    drop(server, true);
+    health_node(server, QUORUM_NODE_DOWN, why);
+    for (struct redis_seat *seat = server->seats; seat != NULL; seat = seat->next) {
+        seat_down(seat);
+    }
+}
+
+struct redis_server *server_new(struct redis_lane *lane, unsigned node, unsigned position,
+                                struct redis_address *address)
+{
+    struct redis_store *store = lane->store;
+    struct redis_server *server = mem_zalloc(sizeof *server);
+    server->lane = lane;
+    server->node = node;
+    server->position = position;
+    server->address = address;
+    server->end = &server->first;
+    server->flush.run = flush;
+    server->retry.fire = retry;
+    slab_init(&server->calls, sizeof(struct work), CALLS_KEEP);
+    struct redis_conn_options options = {
+        .loop = lane->loop,
+        .address = address,
+        .url = &store->urls[node],
+        .tls = store->urls[node].tls ? store->tls : NULL,
+        .server_name = str_of(store->redis.tls_server_name),
+        .silence_ms = store->redis.operation_timeout_ms,
+        .cluster = store->redis.mode == REDIS_CLUSTER,
+        .old = store->redis.old_servers,
+        .up = up,
+        .down = down,
+        .user = server,
+    };
+    if (store->redis.mode != REDIS_CLUSTER) {
+        options.shards_key = str_of(store->shards_key);
+        options.shards = str_of(store->shards_texts[position]);
+    }
+    conn_init(&server->conn, &options);
+    return server;
+}
+
+void server_free(struct redis_server *server)
+{
+    loop_timer_stop(server->lane->loop, &server->retry);
+    conn_fini(&server->conn);
+    slab_fini(&server->calls);
+    if (server->own_address) {
+        mem_free(server->address->host);
+        mem_free(server->address->text);
+        mem_free(server->address);
+    }
+    mem_free(server);
+}
