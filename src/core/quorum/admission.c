@@ -61,8 +61,7 @@ static void mark_recovering(struct quorum *q, struct node *node, const char *why
                  (!node->marker.there || node->marker.blank);
     uint64_t nonce = rng_next(&q->rng);
     node_move(q, node, QUORUM_NODE_CHECKING, why);
-    node->sure_ceiling = 0; /* Q10: what it confirmed it may have forgotten */
-    node->sure_term_ms = 0;
+    node_unsure(node);
     mark(q, node, marker_of(node, nonce != 0 ? nonce : 1, blank), 0, 0, 0);
 }
 
@@ -101,8 +100,7 @@ static void now_recovering(struct quorum *q, struct node *node, bool same_nonce)
             node->since_census = q->census;
             node->proven = false;
         }
-        node->sure_ceiling = 0;
-        node->sure_term_ms = 0;
+        node_unsure(node);
     }
     if (node_state(node) == QUORUM_NODE_READY) {
         node_move(q, node, QUORUM_NODE_CHECKING, "another agent found its memory in doubt");
@@ -140,11 +138,12 @@ void admission_read(struct quorum *q, struct node *node, const struct quorum_rep
     } else if (stepped && (final || same)) {
         mark_recovering(q, node, "its clock stepped: leases may have ended early");
     } else if (final) {
-        node_sure(node, reply->ceiling, reply->max_term_ms);
         node_move(q, node, QUORUM_NODE_READY,
                   q->memory_was_lost
                       ? "ready, after a majority's memory was lost: from there on clocks order the tokens"
                       : "ready");
+        node_sure(q, node, reply->ceiling, reply->max_term_ms);
+        node_raise_ahead(q);
     } else {
         now_recovering(q, node, same);
     }
@@ -284,6 +283,7 @@ void admission_judge(struct quorum *q)
     }
     struct census c = count_census(q);
     if (c.recovering > q->n - q->majority) {
+        node_unsure_all(q);
         if (c.complete && c.settled && c.recovering + c.ready >= q->majority) {
             bring_on_all(q, &c);
         }

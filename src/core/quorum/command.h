@@ -155,10 +155,11 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  * UNDO     (candidate, tried[]) lease is candidate's, and T is none or T's (token, owner) is one of tried[]:
  *          delete lease and tenure. Else nothing. Never dropped: its deadline is MONO_NEVER.
  *          -> OK in both cases.
- * RESIGN   (candidate, owner or none, token or 0) lease is candidate's and (no owner given or T's owner is
+ * RESIGN   (candidate, owner or none, token or 0, force) lease is candidate's and (no owner given or T's owner is
  *          equal) and (no token given or T's token is equal): fence = max(F, T's token + 1), delete both: OK.
- * A bare lease is deleted if neither was given: OK, token 0. No lease: fence = max(F, token + 1) if a token
- * was given: NONE. Else nothing: NO. Amnesiac nodes do the same.
+ *          A bare lease is deleted if neither was given: OK, token 0. No lease: NONE, and if force: fence =
+ *          max(F, token + 1). Else nothing: NO. Amnesiac nodes do the same. `force` is set only when another
+ *          node has confirmed the token: a token that a client made up must not move fences.
  *          -> OK token; NONE; NO name, token.
  * HANDOVER (candidate, token, owner, from.{name, owner, token}) amnesiac: AMNESIAC. A condition is given and
  *          does not hold: NO (names.from: the lease's holder; expect.owner, expect.token: T's; with any of
@@ -198,7 +199,7 @@ struct quorum_command {
     uint64_t token;             /* CLAIM, REPAIR, RESIGN, HANDOVER, RESTORE, RESTORE_EXPIRY */
     struct quorum_owner owner;  /* the same, and LOOK */
     struct quorum_claim expect; /* CLAIM: T; HANDOVER: conditions on T, each only if not zero */
-    bool force;                 /* REPAIR */
+    bool force;                 /* REPAIR, RESIGN */
     bool exact;                 /* READ */
     uint64_t nonce;             /* REPAIR: of the recovering marker that we saw; 0: none */
     int64_t expires_ms;         /* RESTORE_EXPIRY: as LOOK gave it */

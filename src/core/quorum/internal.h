@@ -35,6 +35,7 @@
 #define QUORUM_POLL_MS       1000              /* how often a ready node's marker and clock are looked at */
 #define QUORUM_CENSUS_MS     100               /* the same while a node is not ready */
 #define QUORUM_AHEAD_US      INT64_C(60000000) /* how far the ceiling is raised ahead of the hybrid clock */
+#define QUORUM_TIMER_US      1000              /* a timer fires up to so much late */
 #define QUORUM_SPLIT_MIN_US  10000             /* the random wait after a split vote */
 #define QUORUM_SPLIT_MAX_US  50000
 #define QUORUM_STEP_SLACK_US 2000 /* how far a node's clock may jump besides running 1 % off */
@@ -67,9 +68,13 @@ struct node {
     bool proven;
     int64_t wait_ms;
 
-    /* What it has confirmed to remember; kept while it is down, forgotten when it is found amnesiac. */
+    /* What it has confirmed to remember; forgotten when it is found amnesiac. And whether it was read again
+     * after the others had confirmed. */
     uint64_t sure_ceiling;
     int64_t sure_term_ms;
+    bool attests;
+    uint64_t cmd_seq;
+    uint64_t heard_seq; /* of the read whose reply came last */
 
     /* Its clock against ours: it showed node_us at some moment in [low, high]. 0: not known. */
     int64_t clock_us;
@@ -162,10 +167,11 @@ struct attempt {
     bool small;  /* which slab */
     bool won;    /* answered with success: what lacks it may be repaired until valid_until */
     bool looked_again;
-    bool hinted; /* began with look */
-    bool again;  /* handover: with a higher token */
-    bool queued; /* behind a head, or on the list of heads that start: not freed */
-    bool dead;   /* on quorum->dead */
+    bool hinted;    /* began with look */
+    bool confirmed; /* resign: a node had the tenure `known` */
+    bool again;     /* handover: with a higher token */
+    bool queued;    /* behind a head, or on the list of heads that start: not freed */
+    bool dead;      /* on quorum->dead */
     bool undo_counted;
     unsigned round;
     unsigned n_tried;
@@ -228,8 +234,16 @@ struct quorum {
     struct mono census_at;
     struct mono reachable_since; /* when a node last came up: the start of the patience for the others */
     bool memory_was_lost;
+    /* Raising ahead: what is wanted; what is being proven, by reads sent after `proof_seq`; what stands. */
     uint64_t want_ceiling;
     int64_t want_term_ms;
+    bool proving;
+    uint64_t proof_ceiling;
+    int64_t proof_term_ms;
+    uint64_t proof_seq;
+    uint64_t stands_ceiling;
+    int64_t stands_term_ms;
+    uint64_t seq; /* of commands about nodes */
 
     uint64_t retries;
     uint64_t claims_low;
@@ -379,8 +393,12 @@ void node_send(struct quorum *q, struct node *node, enum quorum_verb verb);
 bool node_raised_ceiling(struct quorum *q, uint64_t token);
 bool node_raised_term(struct quorum *q, int64_t term_ms);
 void node_raise_ahead(struct quorum *q);
-/* It was read, or confirmed, that a ready node remembers that much. */
-void node_sure(struct node *node, uint64_t ceiling, int64_t max_term_ms);
+/* A ready node confirmed, or was read, to remember that much. */
+void node_sure(struct quorum *q, struct node *node, uint64_t ceiling, int64_t max_term_ms);
+/* It may have forgotten. */
+void node_unsure(struct node *node);
+/* A majority has forgotten: nothing is proven any more. */
+void node_unsure_all(struct quorum *q);
 void node_poll(struct quorum *q);
 
 /* --- admission.c --- */

@@ -122,6 +122,7 @@ void node_send(struct quorum *q, struct node *node, enum quorum_verb verb)
     node->out = true;
     node->asked = q->now.mono;
     node->cmd_census = q->census;
+    node->cmd_seq = ++q->seq;
     q->hooks.send(q->hooks.arg, &node->cmd);
 }
 
@@ -143,16 +144,11 @@ void node_drive(struct quorum *q, struct node *node)
     }
 }
 
-void node_sure(struct node *node, uint64_t ceiling, int64_t max_term_ms)
-{
-    node->sure_ceiling = ceiling > node->sure_ceiling ? ceiling : node->sure_ceiling;
-    node->sure_term_ms = max_term_ms > node->sure_term_ms ? max_term_ms : node->sure_term_ms;
-}
-
 void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *reply)
 {
     assert(node->out);
     node->out = false;
+    node->heard_seq = node->cmd.verb != QUORUM_NODE_RAISE ? node->cmd_seq : 0;
     bool heard =
         reply->answer != QUORUM_LOST && reply->answer != QUORUM_DROPPED && reply->answer != QUORUM_FAILED;
     if (!heard) {
@@ -160,8 +156,7 @@ void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *
     }
     if (node->cmd.verb == QUORUM_NODE_RAISE) {
         if (reply->answer == QUORUM_OK) {
-            node_sure(node, reply->ceiling, reply->max_term_ms);
-            attempt_unblock_all(q);
+            node_sure(q, node, reply->ceiling, reply->max_term_ms);
         } else {
             node_suspect(q, node);
         }
@@ -173,24 +168,105 @@ void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *
 
 /* --- Raising ahead (Q10) --- */
 
-/* What q nodes remember at least: the q-th greatest of what each has confirmed. A node that is down counts with
- * what it confirmed; if it comes back without memory, that is forgotten (admission.c). */
-static bool ceiling_stands(const struct quorum *q, uint64_t token)
+/*
+ * A ceiling, or a longest term, stands when q nodes remember it at one moment. That q nodes have confirmed it one
+ * after the other is not enough: the first may have lost its memory, and been proven by a second, before the
+ * second was raised; then too few remember. So when q nodes have confirmed, they are read once more, by reads sent
+ * after the last confirmation: who remembers it then has not lost it before. From that moment on every set of
+ * witnesses has a node that knows, as long as no majority forgets.
+ */
+static unsigned ready_and_sure(const struct quorum *q, uint64_t ceiling, int64_t term_ms)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < q->n; i++) {
-        n += q->nodes[i].sure_ceiling >= token ? 1 : 0;
+        const struct node *node = &q->nodes[i];
+        bool sure = node->sure_ceiling >= ceiling && node->sure_term_ms >= term_ms;
+        n += node_state(node) == QUORUM_NODE_READY && sure ? 1 : 0;
     }
-    return n >= q->majority;
+    return n;
 }
 
-static bool term_stands(const struct quorum *q, int64_t term_ms)
+static void attest(struct quorum *q)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < q->n; i++) {
-        n += q->nodes[i].sure_term_ms >= term_ms ? 1 : 0;
+        n += q->nodes[i].attests ? 1 : 0;
     }
-    return n >= q->majority;
+    if (n < q->majority) {
+        return;
+    }
+    q->proving = false;
+    q->stands_ceiling = q->proof_ceiling > q->stands_ceiling ? q->proof_ceiling : q->stands_ceiling;
+    q->stands_term_ms = q->proof_term_ms > q->stands_term_ms ? q->proof_term_ms : q->stands_term_ms;
+    attempt_unblock_all(q);
+}
+
+/* Looks for the most that q ready nodes have confirmed, and begins to prove it. */
+static void prove_more(struct quorum *q)
+{
+    if (q->proving && ready_and_sure(q, q->proof_ceiling, q->proof_term_ms) >= q->majority) {
+        return;
+    }
+    q->proving = false;
+    uint64_t ceiling = q->stands_ceiling;
+    int64_t term_ms = q->stands_term_ms;
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct node *node = &q->nodes[i];
+        bool higher = node->sure_ceiling > ceiling;
+        ceiling =
+            higher && ready_and_sure(q, node->sure_ceiling, 0) >= q->majority ? node->sure_ceiling : ceiling;
+    }
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct node *node = &q->nodes[i];
+        bool longer = node->sure_term_ms > term_ms;
+        term_ms =
+            longer && ready_and_sure(q, 0, node->sure_term_ms) >= q->majority ? node->sure_term_ms : term_ms;
+    }
+    if ((ceiling == q->stands_ceiling && term_ms == q->stands_term_ms) ||
+        ready_and_sure(q, ceiling, term_ms) < q->majority) {
+        return;
+    }
+    q->proving = true;
+    q->proof_ceiling = ceiling;
+    q->proof_term_ms = term_ms;
+    q->proof_seq = q->seq;
+    for (unsigned i = 0; i < q->n; i++) {
+        struct node *node = &q->nodes[i];
+        node->attests = false;
+        if (node_state(node) == QUORUM_NODE_READY) {
+            node->want_read = true;
+            node_drive(q, node);
+        }
+    }
+}
+
+void node_sure(struct quorum *q, struct node *node, uint64_t ceiling, int64_t max_term_ms)
+{
+    node->sure_ceiling = ceiling > node->sure_ceiling ? ceiling : node->sure_ceiling;
+    node->sure_term_ms = max_term_ms > node->sure_term_ms ? max_term_ms : node->sure_term_ms;
+    bool read = node->heard_seq > q->proof_seq;
+    if (q->proving && read && ceiling >= q->proof_ceiling && max_term_ms >= q->proof_term_ms) {
+        node->attests = true;
+        attest(q);
+    }
+    prove_more(q);
+}
+
+void node_unsure(struct node *node)
+{
+    node->sure_ceiling = 0;
+    node->sure_term_ms = 0;
+    node->attests = false;
+}
+
+void node_unsure_all(struct quorum *q)
+{
+    q->proving = false;
+    q->stands_ceiling = 0;
+    q->stands_term_ms = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        node_unsure(&q->nodes[i]);
+    }
 }
 
 static void drive_all(struct quorum *q)
@@ -212,7 +288,7 @@ static void want_ceiling(struct quorum *q, uint64_t token)
 
 bool node_raised_ceiling(struct quorum *q, uint64_t token)
 {
-    if (q->faults.ceiling_not_raised || ceiling_stands(q, token)) {
+    if (q->faults.ceiling_not_raised || token <= q->stands_ceiling) {
         return true;
     }
     want_ceiling(q, token);
@@ -221,7 +297,7 @@ bool node_raised_ceiling(struct quorum *q, uint64_t token)
 
 bool node_raised_term(struct quorum *q, int64_t term_ms)
 {
-    if (q->faults.ceiling_not_raised || term_stands(q, term_ms)) {
+    if (q->faults.ceiling_not_raised || term_ms <= q->stands_term_ms) {
         return true;
     }
     q->want_term_ms = term_ms > q->want_term_ms ? term_ms : q->want_term_ms;
@@ -237,7 +313,7 @@ void node_raise_ahead(struct quorum *q)
     }
     uint64_t wall = q->now.wall.us > 0 ? (uint64_t)q->now.wall.us : 0;
     uint64_t next = q->hlc.last + 1 > wall ? q->hlc.last + 1 : wall;
-    if (next < HLC_LIMIT - QUORUM_AHEAD_US && !ceiling_stands(q, next + QUORUM_AHEAD_US / 2)) {
+    if (next < HLC_LIMIT - QUORUM_AHEAD_US && next + QUORUM_AHEAD_US / 2 > q->stands_ceiling) {
         want_ceiling(q, next);
     }
 }

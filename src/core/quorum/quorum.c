@@ -6,8 +6,7 @@
 
 #include "core/quorum/internal.h"
 
-#define UNDOS_DEFAULT       65536
-#define WHEEL_RESOLUTION_US 1000 /* a timer fires up to so much late; answers don't */
+#define UNDOS_DEFAULT 65536
 
 bool quorum_observe(struct quorum *q, uint64_t value)
 {
@@ -173,7 +172,7 @@ static void submit(struct quorum *q, struct election_request *request, struct qu
         return;
     }
     /* S5: what comes too late changes nothing. */
-    if (!mono_before(mono_add_us(q->now.mono, WHEEL_RESOLUTION_US), request->deadline)) {
+    if (!mono_before(mono_add_us(q->now.mono, QUORUM_TIMER_US), request->deadline)) {
         refuse(q, request, "the deadline was over before the store could be asked");
         return;
     }

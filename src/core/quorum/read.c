@@ -49,7 +49,7 @@ bool read_join(struct quorum *q, struct election_request *request)
         }
         /* The one attempt ends by its own deadline, which must suit both. */
         struct mono latest = mono_add_ms(q->now.mono, q->options.operation_timeout_ms);
-        int64_t later_us = mono_sub(mono_min(request->deadline, latest), a->deadline);
+        int64_t later_us = mono_sub(mono_min(request->deadline, latest), a->deadline) - QUORUM_TIMER_US;
         if (later_us < 0 || later_us > READ_JOIN_US) {
             continue;
         }

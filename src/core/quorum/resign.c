@@ -1,7 +1,8 @@
 /*
- * Resign: one round that names owner and token where we have them. It counts on a node when nothing can bring the tenure back
- * there: its fence is above the token, or another's lease stands. Where no token was given, a node without a lease can't
- * raise its fence: it is told the token once another node has named it (else a repair under way would put the tenure back).
+ * Resign: one round that names owner and token where we have them. It counts on a node when nothing can bring
+ * the tenure back there: its fence is above the token, or another lease stands. A node without a lease raises its
+ * fence only when it is told to (else a repair under way would put the tenure back, scenario 11), and it is told
+ * to when another node has confirmed the token: a client's number alone must not move a fence (T5).
  */
 #include "core/quorum/internal.h"
 
@@ -18,6 +19,7 @@ static void resign_ask(struct quorum *q, struct attempt *a, struct slot *s)
 {
     struct quorum_command *cmd = attempt_command(a, s, QUORUM_RESIGN, a->deadline);
     cmd->token = a->known;
+    cmd->force = a->confirmed;
     cmd->owner = a->session != NULL ? a->session->owner : (struct quorum_owner){0};
     if (q->faults.resign_any_token) {
         cmd->token = 0;
@@ -32,11 +34,13 @@ static void resign_note(struct quorum *q, struct attempt *a, struct slot *s, con
     s->answered = true;
     s->answer = reply->answer;
     s->seen.token = reply->token;
-    if (reply->answer == QUORUM_OK && sane && reply->token > a->known) {
-        a->known = reply->token;
+    if (reply->answer == QUORUM_OK && sane && reply->token > 0) {
+        a->known = reply->token > a->known ? reply->token : a->known;
+        a->confirmed = true;
     }
-    s->settled = reply->answer == QUORUM_OK || reply->answer == QUORUM_NO ||
-                 (reply->answer == QUORUM_NONE && s->cmd.token != 0);
+    /* "No" of the same token is this very tenure under another owner: it still stands there. */
+    s->settled = reply->answer == QUORUM_OK || (reply->answer == QUORUM_NO && reply->token != a->known) ||
+                 (reply->answer == QUORUM_NONE && s->cmd.force);
 }
 
 static void tell_token(struct quorum *q, struct attempt *a)
@@ -44,7 +48,7 @@ static void tell_token(struct quorum *q, struct attempt *a)
     for (unsigned i = 0; i < q->n; i++) {
         struct slot *s = &a->slots[i];
         bool unsettled = slot_fresh(a, s) && s->answer == QUORUM_NONE && !s->settled && !s->out;
-        if (unsettled && a->known != 0 && node_usable(&q->nodes[i])) {
+        if (unsettled && a->confirmed && node_usable(&q->nodes[i])) {
             resign_ask(q, a, s);
         }
     }

@@ -38,6 +38,8 @@ struct rig *rig_bare(unsigned n)
         snprintf(rig->hello[i].run_id, QUORUM_ID_BYTES, "run%u", i);
         snprintf(rig->hello[i].replication_id, QUORUM_ID_BYTES, "repl%u", i);
         rig->hello[i].master = true;
+        rig->ceiling[i] = CEILING;
+        rig->term_ms[i] = RIG_MAX_TERM_MS;
     }
     const struct quorum_options options = {
         .nodes = n,
@@ -69,7 +71,7 @@ void rig_reconnect(struct rig *rig, unsigned node)
     rig->marker[node] = final_marker(rig, node);
     rig_connect(rig, node);
     rig_expect(rig, node, QUORUM_NODE_READ);
-    rig_node_reads(rig, node, 0, CEILING, RIG_MAX_TERM_MS);
+    rig_node_reads(rig, node, 0, rig->ceiling[node], RIG_MAX_TERM_MS);
     assert_int_equal(quorum_node_state(rig->quorum, node), QUORUM_NODE_READY);
     rig_serve_nodes(rig);
 }
@@ -259,14 +261,15 @@ static bool serve_one(struct rig *rig, unsigned node)
             continue;
         }
         struct quorum_command *command = take(rig, node, i);
-        struct quorum_reply reply = R(OK, .ceiling = CEILING, .max_term_ms = RIG_MAX_TERM_MS);
-        if (command->verb != QUORUM_NODE_RAISE) {
-            reply.marker = rig->marker[node];
-            reply.node_us = rig->now.wall.us;
-        } else {
-            reply.ceiling = command->ceiling;
-            reply.max_term_ms = command->max_term_ms;
+        if (command->verb == QUORUM_NODE_RAISE) {
+            rig->ceiling[node] =
+                command->ceiling > rig->ceiling[node] ? command->ceiling : rig->ceiling[node];
+            rig->term_ms[node] =
+                command->max_term_ms > rig->term_ms[node] ? command->max_term_ms : rig->term_ms[node];
         }
+        struct quorum_reply reply = R(OK, .ceiling = rig->ceiling[node], .max_term_ms = rig->term_ms[node]);
+        reply.marker = rig->marker[node];
+        reply.node_us = rig->now.wall.us;
         quorum_reply(rig->quorum, rig->now, command, &reply);
         return true;
     }
@@ -275,8 +278,11 @@ static bool serve_one(struct rig *rig, unsigned node)
 
 void rig_serve_nodes(struct rig *rig)
 {
-    for (unsigned i = 0; i < rig->n; i++) {
-        while (serve_one(rig, i)) {
+    bool more = true;
+    while (more) { /* an answer of one node may lead to a question to another */
+        more = false;
+        for (unsigned i = 0; i < rig->n; i++) {
+            more = serve_one(rig, i) || more;
         }
     }
 }

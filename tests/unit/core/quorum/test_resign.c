@@ -43,8 +43,35 @@ static void a_token_learnt_from_one_node_closes_those_without_a_lease_too(void *
     rig_exchange(rig, 1, 1, QUORUM_RESIGN, R(OK, .token = 900));
     assert_int_equal(a.done, 0);
     assert_int_equal(rig_expect(rig, 0, QUORUM_RESIGN)->token, 900);
+    assert_true(rig_expect(rig, 0, QUORUM_RESIGN)->force);
     rig_reply(rig, 0, R(NONE, ));
     assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_OK);
+    rig_free(rig);
+}
+
+static void a_token_that_a_client_made_up_moves_no_fence(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    rig_resign(rig, &a, "a", (UINT64_C(1) << 53) - 1);
+    assert_false(rig_expect(rig, 0, QUORUM_RESIGN)->force);
+    rig_exchange(rig, 0, 2, QUORUM_RESIGN, R(NONE, ));
+    assert_int_equal(a.request.err, EA_NOT_FOUND);
+    rig_expect_nothing(rig, 0);
+    rig_free(rig);
+}
+
+static void the_same_token_under_another_owner_still_stands(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct quorum_session session = {.owner = {1000, 7}};
+    struct ask a = {.request = {.op = OP_RESIGN, .candidate = STR_INIT("a"), .token = 900}};
+    rig_submit(rig, &a, &session);
+    rig_exchange(rig, 0, 0, QUORUM_RESIGN, R(OK, .token = 900));
+    rig_exchange(rig, 1, 1, QUORUM_RESIGN, R(NO, .name = STR("a"), .token = 900));
+    assert_int_equal(a.done, 0); /* the third one may hold it too */
+    rig_exchange(rig, 2, 2, QUORUM_RESIGN, R(OK, .token = 900));
     assert_int_equal(a.request.err, EA_OK);
     rig_free(rig);
 }
@@ -118,6 +145,8 @@ int main(void)
         cmocka_unit_test(a_resignation_counts_when_a_quorum_is_closed_to_the_tenure),
         cmocka_unit_test(who_does_not_hold_it_is_told_not_found),
         cmocka_unit_test(a_token_learnt_from_one_node_closes_those_without_a_lease_too),
+        cmocka_unit_test(a_token_that_a_client_made_up_moves_no_fence),
+        cmocka_unit_test(the_same_token_under_another_owner_still_stands),
         cmocka_unit_test(a_session_resigns_only_what_its_owner_holds),
         cmocka_unit_test(the_fault_resign_any_token_forgets_the_conditions),
         cmocka_unit_test(what_a_recovering_node_does_not_hold_is_no_evidence),
