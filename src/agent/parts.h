@@ -53,7 +53,9 @@ struct agent {
     _Atomic uint32_t connections_max; /* limits.connections; changes on reload */
     struct agent_signal signals[AGENT_SIGNALS];
     unsigned open_signals;
-    bool draining; /* loop 0 */
+    struct loop_timer trim;
+    uint64_t most_connections; /* since the heap was trimmed last; loop 0 */
+    bool draining;             /* loop 0 */
     struct mono drain_deadline;
     _Atomic unsigned undrained; /* workers */
     struct loop_message drained_message;

@@ -1,6 +1,7 @@
 """What nobody honest sends: each ends its connection, none the agent, and others are answered all the while."""
 import os
 import random
+import resource
 import socket
 import threading
 import time
@@ -291,6 +292,22 @@ def test_a_preface_without_settings_is_closed(bystander):
     with socket.create_connection(("127.0.0.1", bystander.grpc_port), 60 * SLOW) as s:
         s.sendall(h2.PREFACE[:10])
         reads_to_the_end(s)
+
+
+@pytest.mark.skipif(SLOW != 1, reason="sanitizers have a heap of their own")
+def test_the_memory_of_connections_that_went_comes_back(agent):
+    hello = h2.PREFACE + h2.frame(h2.SETTINGS) + h2.frame(h2.HEADERS, h2.END_STREAM | h2.END_HEADERS, 1, h2.request())
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    sockets = []
+    for i in range(1500):
+        sockets.append(socket.create_connection(("127.0.0.1", agent.grpc_port)))
+        sockets[-1].sendall(hello)
+    time.sleep(11)  # the agent looks every ten seconds
+    most = agent.memory()
+    for s in sockets:
+        s.close()
+    wait_for(lambda: agent.memory() < most / 2, "the heap to shrink", seconds=20)
 
 
 def test_many_attackers_at_once(bystander):
