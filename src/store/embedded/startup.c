@@ -73,6 +73,12 @@ static enum err take_lock(struct startup *s, const char *directory, struct error
     lock.l_type = F_WRLCK;
     if ((errnum == EACCES || errnum == EAGAIN) && fcntl(s->lock_fd, F_GETLK, &lock) == 0 &&
         lock.l_type != F_UNLCK) {
+        if (lock.l_pid <= 0) { /* it is in another container */
+            return error_set(error, EA_BUSY,
+                             "%s is in use by a process that cannot be seen from here: one agent "
+                             "a directory",
+                             directory);
+        }
         return error_set(error, EA_BUSY, "%s is in use by process %ld: one agent a directory", directory,
                          (long)lock.l_pid);
     }
