@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$1
 shift
+# One build at a time: `make test` may be typed while `make run` still builds.
+exec 9<tools/build.sh
+flock 9
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
