@@ -147,6 +147,8 @@ static struct api *make_api(struct agent *agent)
         .min_term_ms = config->lease_min_term_us / 1000,
         .max_term_ms = config->lease_max_term_us / 1000,
         .rate = config->limits_rate,
+        .kube = agent->kube,
+        .kube_cache = agent->kube_cache,
         .metrics_page = config->metric_enable,
         .gather = gather,
         .user = agent,
@@ -193,6 +195,9 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
         err = open_store(agent, error);
     }
     if (err == EA_OK) {
+        err = agent_open_kube(agent, error);
+    }
+    if (err == EA_OK) {
         agent->api = make_api(agent);
         err = signals_open(agent, error);
     }
@@ -215,6 +220,7 @@ void agent_free(struct agent *agent)
     if (agent->store != NULL) {
         store_close(agent->store);
     }
+    agent_close_kube(agent);
     for (unsigned i = 0; i < agent->n_workers; i++) {
         worker_close_servers(&agent->workers[i]);
     }

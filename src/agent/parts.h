@@ -46,6 +46,8 @@ struct agent {
     void *reload_user;
     struct metrics *metrics;
     struct store *store;
+    struct kube *kube; /* NULL: Kubernetes is not enabled */
+    struct kube_cache *kube_cache;
     struct api *api;
     struct worker *workers;
     struct loop **loops; /* the workers', as the store and the API know them */
@@ -66,6 +68,14 @@ struct http_limits agent_limits(const struct config *config);
 /* Connections that all workers have now, also those that have said nothing yet; `by` version and TLS. Any
  * thread. */
 uint64_t agent_connections(struct agent *agent, uint64_t by[2][2]);
+
+/* --- kube.c --- */
+
+/* No cluster is no error. */
+enum err agent_open_kube(struct agent *agent, struct error *error) EA_MUST_CHECK;
+
+/* When the loops have stopped, before the servers and the loops are closed. */
+void agent_close_kube(struct agent *agent);
 
 /* --- worker.c --- */
 

@@ -5,6 +5,7 @@
 #include "api/body.h"
 #include "api/lane.h"
 #include "api/methods.h"
+#include "api/pods.h"
 #include "api/rest.h"
 #include "api/services.h"
 #include "base/mem.h"
@@ -96,6 +97,11 @@ struct api *api_new(const struct api_options *options)
         lane_init(api, i);
     }
     return api;
+}
+
+void api_end_pods(struct api *api)
+{
+    pods_end(api);
 }
 
 void api_free(struct api *api)

@@ -24,9 +24,14 @@
 
 struct api;
 struct api_lane;
+struct kube;
+struct kube_cache;
 
 /* redis.operation_timeout's default: every attempt is answered within it (spec: elections.md, promise 6). */
 #define API_OPERATION_TIMEOUT_MS 3000
+
+/* GetPods: a list of thousands of pods takes its time. Less than shutdown_timeout, within which calls end. */
+#define API_KUBE_TIMEOUT_MS 10000
 
 struct api_options {
     struct store *store;     /* open; outlives the api */
@@ -38,6 +43,8 @@ struct api_options {
     int64_t operation_timeout_ms; /* 0: API_OPERATION_TIMEOUT_MS */
     uint64_t
         rate; /* limits.rate: calls a second for the whole process, shared evenly by lanes; 0: no limit */
+    struct kube *kube;             /* on the first lane's loop; NULL: Kubernetes is not enabled */
+    struct kube_cache *kube_cache; /* NULL: every GetPods asks the API server */
     bool metrics_page; /* whether api_handler serves GET /metrics; api_admin_handler always does */
     /* At a scrape, on the lane that was asked: fills what only main knows (connections, elections, the
      * store's node). NULL: nothing to add. */
@@ -47,6 +54,9 @@ struct api_options {
 
 /* Never fails but for memory. */
 struct api *api_new(const struct api_options *options);
+
+/* On the main thread, when the loops have stopped and before kube is closed: answers what still waits for it. */
+void api_end_pods(struct api *api);
 
 /* No exchange may be left; the loops have stopped. */
 void api_free(struct api *api);

@@ -9,6 +9,7 @@
 #include "http/grpc.h"
 
 struct health_watch;
+struct pods_call;
 struct rest;
 
 struct api_lane {
@@ -20,6 +21,7 @@ struct api_lane {
     struct grpc_server *grpc;
     struct rate rate;
     struct health_watch *watches; /* streams of Health.Watch */
+    struct pods_call *pods;       /* calls that wait for the API server */
     /* One message is enough for any number of changes: it is posted by whoever finds it unposted. */
     struct loop_message readiness;
     atomic_bool readiness_posted;

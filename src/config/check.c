@@ -110,7 +110,7 @@ enum err config_check(struct config *config, const struct config_io *io, bool in
     if (e == EA_OK) {
         e = check_metrics(config, io, error);
     }
-    if (e == EA_OK && config->kube_enable && !in_cluster) {
+    if (e == EA_OK && config->kube_enable && config->kube_in_cluster && !in_cluster) {
         warn(io, "kube.enable: no cluster configuration (KUBERNETES_SERVICE_HOST is not set); pods can't be "
                  "asked for");
     }
