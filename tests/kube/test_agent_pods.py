@@ -231,6 +231,7 @@ def test_five_thousand_pods_come_in_pages_and_hold_nothing_up(kube, agents):
         began = time.monotonic()
         assert agent.http("POST", "/election/e", {"candidate": "a", "term": 5000})[0] == 200
         longest = max(longest, time.monotonic() - began)
+        time.sleep(0.02)  # the API server shares this process
     assert len(found[0]["items"]) == 5000
     assert kube.asked(verb="list", resource="pods") == 50
     assert longest < 0.25 * SLOW
