@@ -205,10 +205,11 @@ static void write_undo(const struct wire *wire, const struct wire_node *node,
 static void write_resign(const struct wire *wire, const struct wire_node *node,
                          const struct quorum_command *command, struct buf *out)
 {
-    begin_election(wire, node, REDIS_SCRIPT_RESIGN, command, true, 3 + NOTICE_WORDS, out);
+    begin_election(wire, node, REDIS_SCRIPT_RESIGN, command, true, 4 + NOTICE_WORDS, out);
     resp_add(out, command->names->candidate);
     resp_add_u64(out, command->token);
     add_owner(command->owner, out);
+    resp_add_u64(out, command->force ? 1 : 0);
     add_notice(wire, command, out);
 }
 
