@@ -116,7 +116,7 @@ void admission_read(struct quorum *q, struct node *node, const struct quorum_rep
     if (reply->floor >= HLC_LIMIT || reply->ceiling >= HLC_LIMIT || reply->max_term_ms < 0) {
         return; /* out of range: it stays as it was, and is asked again */
     }
-    /* The clock "starts above the ceilings it reads": only the first time. Later ones, and floors made of
+    /* The clock "starts above the ceilings it reads" (Q19): only the first time. Later ones, and floors made of
      * them, are a minute ahead of our own clock, which would chase itself. */
     if (!node->met && (!quorum_observe(q, reply->floor) || !quorum_observe(q, reply->ceiling))) {
         return;
@@ -224,6 +224,7 @@ static struct census count_census(const struct quorum *q)
     return c;
 }
 
+/* Q13: by our own clock, from when we saw the nonce. */
 static bool waited(const struct quorum *q, const struct node *node, int64_t term_ms)
 {
     return mono_sub(q->now.mono, node->since) >= wait_us(term_ms);

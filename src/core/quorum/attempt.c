@@ -114,7 +114,7 @@ struct attempt *attempt_new(struct quorum *q, struct election_request *request, 
     a->priority = request->priority;
     a->past = request->past;
     a->deadline = mono_min(request->deadline, mono_add_ms(q->now.mono, q->options.operation_timeout_ms));
-    a->deadline.us -= QUORUM_TIMER_US; /* answers are never late, timers are */
+    a->deadline.us -= QUORUM_TIMER_US; /* Q18: answers are never late, timers are */
     for (unsigned i = 0; i < q->n; i++) {
         a->slots[i].cmd.node = i;
     }

@@ -44,7 +44,7 @@ static void become_head(struct quorum *q, struct attempt *a)
     q->starts_end = &a->waiter_next;
 }
 
-/* Nothing of the head's present round 1 can have reached a node yet. */
+/* Q17: nothing of the head's present round 1 can have reached a node yet. */
 static bool sets_unsent(const struct quorum *q, const struct attempt *head)
 {
     if (attempt_phase(head) != PHASE_SET) {
@@ -142,7 +142,7 @@ static void ask_set(struct quorum *q, struct attempt *a, struct slot *s)
 {
     bool ready = node_state(&q->nodes[s->cmd.node]) == QUORUM_NODE_READY || q->faults.set_on_recovering;
     struct quorum_command *cmd = attempt_command(a, s, ready ? QUORUM_SET : QUORUM_PEEK, a->deadline);
-    if (ready) { /* scenario 5: what a node without memory lets us set is no evidence */
+    if (ready) { /* Q4, scenario 5: what a node without memory lets us set is no evidence */
         int64_t most_ms = q->options.operation_timeout_ms;
         cmd->term_ms = a->term_ms < most_ms ? a->term_ms : most_ms;
         s->held_before = s->held;
@@ -327,7 +327,7 @@ static void start_claim(struct quorum *q, struct attempt *a)
         wait_and_retry(q, a);
         return;
     }
-    uint64_t token = quorum_clock(q); /* above every fence that was read */
+    uint64_t token = quorum_clock(q); /* Q1: above every fence that was read */
     if (token == 0) {
         answer(q, a, EA_UNAVAILABLE, why_clock);
         return;
@@ -374,7 +374,7 @@ static void judge_set(struct quorum *q, struct attempt *a, struct slot *just,
     }
 }
 
-/* Whether q nodes with memory answered without this token: then it has no quorum ("proof"). */
+/* Q5: whether q nodes with memory answered without this token: then it has no quorum ("proof"). */
 enum proof { PROVEN, OPEN, UNPROVEN };
 
 static enum proof prove_absent(const struct quorum *q, const struct attempt *a, uint64_t token)
@@ -473,7 +473,7 @@ static void judge_claim(struct quorum *q, struct attempt *a, struct slot *just,
             changed |= s->answer == QUORUM_CHANGED;
         }
     }
-    if (ok >= q->majority) {
+    if (ok >= q->majority) { /* Q2 */
         win(q, a, a->claim.token, true);
     } else if (ok + attempt_pending(q, a) >= q->majority) {
         return;

@@ -18,7 +18,7 @@ static void extend_start(struct quorum *q, struct attempt *a)
         bool known = a->session != NULL && a->session->owner.clock != 0;
         a->claim.owner = known ? a->session->owner : quorum_owner_new(q);
         a->valid_until = lease_valid_until(a->request->start, a->term_ms);
-        /* Known is what the client names, or what this agent has seen a quorum hold: nothing else is refilled
+        /* Known is what the client names, or what this agent has seen a quorum hold: nothing else is refilled (Q11)
          * (E4: what a dead agent claimed on a few nodes was never granted). */
         a->known = a->request->token != 0 ? a->request->token : hint_get(q, &a->names);
     }

@@ -154,6 +154,7 @@ static void handover_judge(struct quorum *q, struct attempt *a, struct slot *jus
     }
 }
 
+/* Q16 */
 static void handover_after(struct quorum *q, struct attempt *a, struct slot *s)
 {
     if (a->won) {

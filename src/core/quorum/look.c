@@ -140,7 +140,7 @@ bool look_again(struct quorum *q, struct attempt *a)
 
 void look_put_back(struct quorum *q, struct attempt *a, struct slot *s)
 {
-    /* Scenario 22: what can't be proven must not live as long as somebody asks. Only while the owner is ours:
+    /* Q14, scenario 22: what can't be proven must not live as long as somebody asks. Only while the owner is ours:
      * an answer that was given meanwhile, by whomever, keeps what it promised. */
     bool ours = s->put_back.token != 0 && quorum_owner_is(s->put_back.owner, a->claim.owner);
     if (!ours || q->faults.expiry_not_put_back) {

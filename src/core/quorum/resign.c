@@ -2,7 +2,7 @@
  * Resign: one round that names owner and token where we have them. It counts on a node when nothing can bring
  * the tenure back there: its fence is above the token, or another lease stands. A node without a lease raises its
  * fence only when it is told to (else a repair under way would put the tenure back, scenario 11), and it is told
- * to when another node has confirmed the token: a client's number alone must not move a fence (T5).
+ * to when another node has confirmed the token: a client's number alone must not move a fence (T5, Q15).
  */
 #include "core/quorum/internal.h"
 
