@@ -23,7 +23,7 @@ PYTHON       := /usr/bin/python3
 .PHONY: run test build lint format docs bench fuzz sim install clean deps deps-test
 
 run: build
-	@EA_ENV=$${EA_ENV:-development} exec ./$(BUILD)/election-agent $(ARGS)
+	@EA_ENV=$${EA_ENV:-development} EA_KUBE_ENABLE=$${EA_KUBE_ENABLE:-false} exec ./$(BUILD)/election-agent $(ARGS)
 
 test: deps-test
 	@$(PYTHON) tools/test.py $(TEST_ARGS)

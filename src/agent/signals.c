@@ -1,5 +1,6 @@
 #include "agent/parts.h"
 
+#include <pthread.h>
 #include <signal.h>
 
 #include "base/flight.h"
@@ -63,10 +64,21 @@ enum err signals_open(struct agent *agent, struct error *error)
     return EA_OK;
 }
 
+/* From here on the agent is ending, and a signal that comes late must not turn its exit code into a death: libuv puts
+ * the default action back, so signals are held until they are ignored. */
 void signals_close(struct agent *agent)
 {
+    sigset_t all;
+    sigset_t before;
+    sigemptyset(&all);
+    for (unsigned i = 0; i < AGENT_SIGNALS; i++) {
+        sigaddset(&all, wanted[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     for (unsigned i = 0; i < agent->open_signals; i++) {
         uv_close((uv_handle_t *)&agent->signals[i].handle, NULL);
+        signal(wanted[i], SIG_IGN);
     }
     agent->open_signals = 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

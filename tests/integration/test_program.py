@@ -257,3 +257,14 @@ def test_memory_of_its_own_at_rest_is_small(agents):
         assert agent.memory() < 4 * 1024 * 1024
     else:
         assert agent.memory() > 0
+
+
+def test_signals_that_keep_coming_do_not_change_how_it_ends(agents):
+    agent = agents(THREADS=2).start()
+    for _ in range(3):
+        agent.json("POST", "/election/job", {"candidate": "a", "term": 60000})
+    agent.process.send_signal(signal.SIGTERM)
+    while agent.process.poll() is None:
+        agent.process.send_signal(signal.SIGTERM)
+    agent.reader.join()
+    assert agent.process.returncode == 0, agent.log
