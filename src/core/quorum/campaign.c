@@ -321,8 +321,21 @@ static void wait_and_retry(struct quorum *q, struct attempt *a)
     attempt_round(q, a, PHASE_WAIT);
 }
 
+/* A new token must be above `past`, or its own client would not lead with it: after a majority's memory was lost
+ * clocks alone order tokens, and they differ. A client's number may move our clock so far ahead of the wall as
+ * ceilings are, and no further: it can't use up the range (T5). */
+static void follow_past(struct quorum *q, const struct attempt *a)
+{
+    uint64_t wall = q->now.wall.us > 0 ? (uint64_t)q->now.wall.us : 0;
+    if (a->past <= wall + (uint64_t)QUORUM_AHEAD_US) {
+        bool followed = quorum_observe(q, a->past); /* not beyond the range */
+        (void)followed;
+    }
+}
+
 static void start_claim(struct quorum *q, struct attempt *a)
 {
+    follow_past(q, a);
     if (a->n_tried == QUORUM_CLAIMS_MAX) {
         wait_and_retry(q, a);
         return;

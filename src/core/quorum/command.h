@@ -177,6 +177,8 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  * READ     Lease and tenure; a plain read, many may travel as one. `token` as with SET; where `exact` is set
  * it is T's, by the rule of equal remaining times, and left_ms is known.
  *          -> NONE; NAME name, token, left_ms (-1: not known).
+ *          AMNESIAC may be answered instead of NONE by who reads the marker along; else a flushed node
+ *          misleads reads until it is looked at, a second at most.
  *
  * Nodes (cluster: the slot of this quorum object). Never more than one of these is under way per node.
  *

@@ -270,6 +270,21 @@ static void what_was_given_up_is_not_adopted_but_claimed_anew(void **state)
     rig_free(rig);
 }
 
+static void a_new_token_is_above_past_unless_past_is_far_ahead_of_the_clock(void **state)
+{
+    for (unsigned far = 0; far < 2; far++) {
+        struct rig *rig = rig_new(3);
+        rig->now.wall.us = INT64_C(1) << 52; /* where the ceilings of these nodes are */
+        uint64_t past = (UINT64_C(1) << 52) + (far == 1 ? 3600000000 : 20000000);
+        struct ask a = {.request.past = past};
+        rig_campaign(rig, &a, "a");
+        rig_exchange(rig, 0, 1, QUORUM_SET, R(NEW, ));
+        uint64_t token = rig_expect(rig, 0, QUORUM_CLAIM)->token;
+        assert_true(far == 1 ? token < past : token > past);
+        rig_free(rig);
+    }
+}
+
 static void a_tenure_without_a_quorum_is_replaced_only_with_proof(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -621,6 +636,7 @@ int main(void)
         cmocka_unit_test(an_own_name_on_a_quorum_is_no_tenure_until_it_was_looked_at),
         cmocka_unit_test(the_fault_keep_without_look_elects_what_nobody_proved),
         cmocka_unit_test(what_was_given_up_is_not_adopted_but_claimed_anew),
+        cmocka_unit_test(a_new_token_is_above_past_unless_past_is_far_ahead_of_the_clock),
         cmocka_unit_test(a_tenure_without_a_quorum_is_replaced_only_with_proof),
         cmocka_unit_test(an_unprovable_tenure_keeps_its_old_expiry),
         cmocka_unit_test(what_was_adopted_is_never_given_back),

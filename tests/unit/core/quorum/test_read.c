@@ -71,6 +71,18 @@ static void what_a_recovering_node_does_not_hold_is_no_evidence(void **state)
     rig_free(rig);
 }
 
+static void a_node_that_says_it_is_amnesiac_is_no_evidence(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask g = {0};
+    rig_read(rig, &g);
+    rig_exchange(rig, 0, 0, QUORUM_READ, R(AMNESIAC, ));
+    rig_exchange(rig, 1, 1, QUORUM_READ, R(NONE, ));
+    rig_exchange(rig, 2, 2, QUORUM_READ, R(NAME, .name = STR("a"), .token = 900, .left_ms = -1));
+    assert_int_equal(g.request.err, EA_UNAVAILABLE);
+    rig_free(rig);
+}
+
 static void equal_reads_that_are_not_sent_yet_are_asked_once(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -140,6 +152,7 @@ int main(void)
         cmocka_unit_test(nobody_leads_when_no_name_can_have_a_quorum),
         cmocka_unit_test(a_name_that_the_silent_node_could_complete_leaves_it_undecided),
         cmocka_unit_test(what_a_recovering_node_does_not_hold_is_no_evidence),
+        cmocka_unit_test(a_node_that_says_it_is_amnesiac_is_no_evidence),
         cmocka_unit_test(equal_reads_that_are_not_sent_yet_are_asked_once),
         cmocka_unit_test(a_read_with_another_deadline_goes_alone),
         cmocka_unit_test(only_a_read_for_everything_known_asks_for_the_exact_expiry),
