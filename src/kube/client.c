@@ -58,8 +58,11 @@ static void on_sock_closed(uv_handle_t *handle)
 static void on_poll(uv_poll_t *handle, int status, int events)
 {
     struct sock *sock = handle->data;
-    int what = (status < 0 ? CURL_CSELECT_ERR : 0) | ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |
+    int what = ((events & UV_READABLE) != 0 ? CURL_CSELECT_IN : 0) |
                ((events & UV_WRITABLE) != 0 ? CURL_CSELECT_OUT : 0);
+    if (status < 0) { /* curl learns from the socket itself what is wrong with it */
+        what = CURL_CSELECT_IN | CURL_CSELECT_OUT;
+    }
     act(sock->kube, sock->fd, what);
 }
 
