@@ -178,9 +178,12 @@ static enum err feed_quote(struct kube_items *items, struct feed *feed, struct e
 enum err kube_items_feed(struct kube_items *items, struct str bytes, bool (*take)(void *arg, json_t *object),
                          void *arg, struct error *error)
 {
-    struct feed feed = {bytes.p, bytes.p, bytes.p + bytes.n};
     enum err err = EA_OK;
     assert(error != NULL);
+    if (bytes.n == 0) { /* and perhaps no pointer either */
+        return EA_OK;
+    }
+    struct feed feed = {bytes.p, bytes.p, bytes.p + bytes.n};
     while (err == EA_OK && feed.at < feed.end) {
         char c = *feed.at;
         if (items->string || c == '"') {

@@ -75,8 +75,8 @@ class Node:
     def undo(self, who, *tried):
         return self.script("undo", self.KEYS, MARKER, who, *[word for claim in tried for word in claim])
 
-    def resign(self, who, token=0, by=""):
-        return self.script("resign", self.KEYS + self.DISPLAY, MARKER, who, token, by, *self.NOTICE)
+    def resign(self, who, token=0, by="", force=0):
+        return self.script("resign", self.KEYS + self.DISPLAY, MARKER, who, token, by, force, *self.NOTICE)
 
     def handover(self, to, token, by, holder="", expect=(0, ""), px=5000):
         return self.script("handover", self.KEYS + self.DISPLAY, MARKER, to, token, by, holder, *expect, px, *self.NOTICE)
@@ -360,12 +360,13 @@ def test_a_resignation_without_names_ends_whatever_stands(node):
     assert node.lease() is None
 
 
-def test_a_late_resignation_still_closes_its_token(node):
-    assert node.resign("A") == ["none"]
-    assert node.fence() is None
+def test_a_late_resignation_closes_its_token_only_if_another_node_confirmed_it(node):
+    assert node.resign("A", force=1) == ["none"]
     assert node.resign("A", 100) == ["none"]
+    assert node.fence() is None, "a token that a client made up moves no fence"
+    assert node.resign("A", 100, force=1) == ["none"]
     assert node.fence() == "101"
-    assert node.resign("A", 50) == ["none"]
+    assert node.resign("A", 50, force=1) == ["none"]
     assert node.fence() == "101"
 
 

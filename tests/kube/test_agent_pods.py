@@ -236,7 +236,7 @@ def test_five_thousand_pods_come_in_pages_and_hold_nothing_up(kube, agents):
     assert kube.asked(verb="list", resource="pods") == 50
     assert longest < 0.25 * SLOW
     if VARIANT == "release":  # sanitizers keep what was freed
-        assert agent.memory() < 30e6
+        assert agent.memory() < 40e6
     print(f"5,000 pods; the longest campaign meanwhile took {longest * 1000:.1f} ms, memory {agent.memory() / 1e6:.1f} MB")
 
 
