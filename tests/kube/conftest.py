@@ -30,6 +30,29 @@ def kube(kube_servers):
     return kube_servers()
 
 
+@pytest.fixture
+def electors(tmp_path):
+    """Makes electors: electors(kube, "pod-1", strategy="renew", ...), with a pod object for each. Those that still run at the end of the
+    test are stopped, and must end cleanly."""
+    import json
+
+    import apiserver
+    from elector import Elector, pod
+    made = []
+
+    def make(kube, name, token=None, ca=None, with_pod=True, **flags):
+        config = tmp_path / f"{name}.kubeconfig"
+        config.write_text(json.dumps(apiserver.kubeconfig(kube, token, ca)))
+        if with_pod:
+            kube.put(pod(name))
+        made.append(Elector(tmp_path / name, name, config, **flags))
+        return made[-1].start()
+
+    yield make
+    for elector in made:
+        elector.stop()
+
+
 @pytest.fixture(scope="session")
 def pki(tmp_path_factory):
     """ca.crt, server.crt/.key (127.0.0.1), client.crt/.key (CN=client, O=testers), other-ca.crt."""
