@@ -39,7 +39,7 @@ struct server {
 struct elector {
     struct contest contest;
     char name[8];
-    char uid[16]; /* of its pod */
+    char uid[32]; /* of its pod */
     bool pod_gone;
     enum contest_want want;
     struct contest_write write;
@@ -223,7 +223,7 @@ static void start(struct race *r, struct elector *e, unsigned incarnation)
 {
     bool stable = e->uid[0] != '\0' && !e->pod_gone; /* only the process is new */
     if (!stable) {
-        snprintf(e->uid, sizeof e->uid, "%s-%u", e->name, incarnation);
+        snprintf(e->uid, sizeof e->uid, "pod-%d-%u", (int)(e - r->electors), incarnation);
     }
     e->pod_gone = false;
     r->tenures += e->contest.won; /* of the process before */
