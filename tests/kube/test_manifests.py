@@ -11,13 +11,11 @@ SETS = {
     "base": lambda: kustomized(DEPLOY / "kustomize/base"),
     "development": lambda: kustomized(DEPLOY / "kustomize/overlays/development"),
     "production": lambda: kustomized(DEPLOY / "kustomize/overlays/production"),
-    "leases": lambda: kustomized(DEPLOY / "kustomize/overlays/leases"),
     "sidecar": lambda: list(yaml.safe_load_all((DEPLOY / "examples/elector-sidecar.yaml").read_text())),
     "redis": lambda: list(yaml.safe_load_all((DEPLOY / "examples/agent-with-redis.yaml").read_text())),
     "chart": chart,
     "chart-all": lambda: chart({"kube": {"cache": True}, "serviceMonitor": {"enable": True}, "autoscaling": {"enable": True},
                                 "env": {"EA_LOG_LEVEL": "debug"}, "nodeSelector": {"a": "b"}, "tolerations": [{"key": "k"}]}),
-    "chart-leases": lambda: chart({"driver": "kubernetes"}),
     "chart-least": lambda: chart({"driver": "embedded", "replicas": 1, "kube": {"enable": False}, "networkPolicy": {"enable": False},
                                   "podDisruptionBudget": {"enable": False}}),
 }
@@ -195,10 +193,8 @@ def rules(objects):
 def test_the_agent_has_exactly_the_rights_it_needs():
     lookup = {("", "pods"): {"get", "list"}, ("apps", "deployments"): {"get"}, ("apps", "replicasets"): {"get"}}
     cached = {key: {"get", "list", "watch"} for key in lookup}
-    leases = {("coordination.k8s.io", "leases"): {"get", "list", "watch", "create", "update", "delete"}}
     assert rules(SETS["base"]()) == rules(SETS["production"]()) == rules(SETS["chart"]()) == lookup
     assert rules(SETS["chart-all"]()) == cached
-    assert rules(SETS["leases"]()) == rules(SETS["chart-leases"]()) == {**lookup, **leases}
     assert rules(SETS["chart-least"]()) == {}
 
 
