@@ -8,7 +8,7 @@
 #   make docs     generates docs/api.md, docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
-#   make sim      the simulation over SIM_SEEDS (100000) seeds
+#   make sim      the two simulations over SIM_SEEDS (100000) seeds
 #   make install  program, manual page and documents, into DESTDIR/PREFIX (/usr/local)
 #   make clean    removes build/ and build-*/
 
@@ -54,7 +54,8 @@ fuzz: deps-test
 	@tools/fuzz.sh $(FUZZ_SECONDS)
 
 sim: build
-	@./$(BUILD)/sim --seeds $(SIM_SEEDS)
+	@./$(BUILD)/tests/sim/sim --seeds $(SIM_SEEDS)
+	@./$(BUILD)/tests/sim/quorum/qsim --seeds $(SIM_SEEDS)
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && tools/build.sh $(BUILD) $(RELEASE)
