@@ -147,10 +147,11 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  * OTHER, BARE and OK as any other.
  *          -> OK token, owner (as it is now), fence, expires_ms (of the lease *before* this look); MISSING
  *          fence; OTHER name, committed, token (T's, 0 if bare); BARE fence; AMNESIAC.
- * REPAIR   (candidate, token, owner, force, nonce) F > token: LOW. A lease is there (anybody's), and not
+ * REPAIR   (candidate, token, owner, force, nonce) F (on the very recovering marker of `nonce`, with force: the
+ *          fence key alone, not the floor) > token: LOW. A lease is there (anybody's), and not
  * (force and committed with a lower token): OTHER; a bare lease is never overwritten. Amnesiac, and not
  *          (force and nonce is not 0 and the marker is {run id, replication id, nonce}, blank or not):
- * AMNESIAC. Else write(candidate, token, owner), fence = max(F, token): OK.
+ * AMNESIAC. Else write(candidate, token, owner), fence = max(the same, token): OK.
  *          -> OK; LOW fence; OTHER; AMNESIAC.
  * UNDO     (candidate, tried[]) lease is candidate's, and T is none or T's (token, owner) is one of tried[]:
  *          delete lease and tenure. Else nothing. Never dropped: its deadline is MONO_NEVER.

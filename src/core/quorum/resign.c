@@ -12,19 +12,25 @@ static const char *const why_no_quorum =
 static void resign_start(struct quorum *q, struct attempt *a)
 {
     a->known = a->request->token;
+    a->claim.owner = a->session != NULL ? a->session->owner : (struct quorum_owner){0};
     attempt_round(q, a, PHASE_ASK);
 }
 
-static void resign_ask(struct quorum *q, struct attempt *a, struct slot *s)
+static void fill(const struct quorum *q, struct attempt *a, struct slot *s)
 {
     struct quorum_command *cmd = attempt_command(a, s, QUORUM_RESIGN, a->deadline);
     cmd->token = a->known;
     cmd->force = a->confirmed;
-    cmd->owner = a->session != NULL ? a->session->owner : (struct quorum_owner){0};
+    cmd->owner = a->claim.owner;
     if (q->faults.resign_any_token) {
         cmd->token = 0;
         cmd->owner = (struct quorum_owner){0};
     }
+}
+
+static void resign_ask(struct quorum *q, struct attempt *a, struct slot *s)
+{
+    fill(q, a, s);
     attempt_send(q, a, s);
 }
 
@@ -38,8 +44,11 @@ static void resign_note(struct quorum *q, struct attempt *a, struct slot *s, con
         a->known = reply->token > a->known ? reply->token : a->known;
         a->confirmed = true;
     }
-    /* "No" of the same token is this very tenure under another owner: it still stands there. */
-    s->settled = reply->answer == QUORUM_OK || (reply->answer == QUORUM_NO && reply->token != a->known) ||
+    /* "No" of the same token is this very tenure under another owner: it still stands there. The own name without
+     * a tenure settles nothing either: the claim for it may still be under way to this node. */
+    bool bare = reply->token == 0 && str_eq(reply->name, a->names.candidate);
+    s->settled = reply->answer == QUORUM_OK ||
+                 (reply->answer == QUORUM_NO && reply->token != a->known && !bare) ||
                  (reply->answer == QUORUM_NONE && s->cmd.force);
 }
 
@@ -104,7 +113,15 @@ static void resign_judge(struct quorum *q, struct attempt *a, struct slot *just,
     }
 }
 
-static void resign_after(struct quorum *q, struct attempt *a, struct slot *s) {}
+/* The answer did not need this node; a repair under way to it must find a fence all the same (scenario 11). */
+static void resign_after(struct quorum *q, struct attempt *a, struct slot *s)
+{
+    bool told = s->cmd.force || !s->answered || s->answer != QUORUM_NONE;
+    if (a->confirmed && !told && mono_before(q->now.mono, a->deadline)) {
+        fill(q, a, s);
+        attempt_send_aside(q, a, s);
+    }
+}
 
 static void resign_expired(struct quorum *q, struct attempt *a)
 {

@@ -26,7 +26,8 @@ local function load(node, at)
   local e = {lease_key = KEYS[at], tenure_key = KEYS[at + 1], fence_key = KEYS[at + 2]}
   local values = redis.call('MGET', e.lease_key, e.tenure_key, e.fence_key)
   e.lease, e.tenure = values[1], values[2]
-  e.fence = math.max(number(values[3]), node.floor)
+  e.fence_alone = number(values[3])
+  e.fence = math.max(e.fence_alone, node.floor)
   if e.lease then
     local tenure_expires
     e.expires, tenure_expires = expiries(e.lease_key, e.tenure_key)

@@ -2,13 +2,17 @@
 local node = load_node()
 local e = load(node, 2)
 local token, force = tonumber(ARGV[3]), ARGV[5] == '1'
+local seen = force and ARGV[6] ~= '' and (node.marker == ARGV[6] or node.marker == ARGV[7])
+-- What was copied to a recovering node says nothing against the tenure of the leader that counted the others.
+if seen then
+  e.fence = e.fence_alone
+end
 if e.fence > token then
   return {'low', text(e.fence)}
 end
 if e.lease and not (force and e.token and e.token < token) then
   return {'other'}
 end
-local seen = force and ARGV[6] ~= '' and (node.marker == ARGV[6] or node.marker == ARGV[7])
 if node.amnesiac and not seen then
   return {'amnesiac'}
 end
