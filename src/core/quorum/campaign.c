@@ -362,6 +362,21 @@ static void start_set(struct quorum *q, struct attempt *a)
     attempt_round(q, a, PHASE_SET);
 }
 
+/* Nothing was placed that would have to be undone, and the answers under way may still name one leader on q: with
+ * a node down the first of two answers must not send a loser round and round. */
+static bool may_be_lost(const struct quorum *q, const struct attempt *a, unsigned placed)
+{
+    unsigned most = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        unsigned tokens;
+        const struct slot *s = &a->slots[i];
+        bool named = slot_fresh(a, s) && s->answer == QUORUM_NAME && !s->own;
+        unsigned same = named ? attempt_same_name(q, a, s, &tokens) : 0;
+        most = same > most ? same : most;
+    }
+    return placed == 0 && most + attempt_pending(q, a) >= q->majority;
+}
+
 static void judge_set(struct quorum *q, struct attempt *a, struct slot *just,
                       const struct quorum_reply *reply)
 {
@@ -382,7 +397,7 @@ static void judge_set(struct quorum *q, struct attempt *a, struct slot *just,
         } else {
             start_claim(q, a);
         }
-    } else if (fresh + own + attempt_pending(q, a) < q->majority) {
+    } else if (fresh + own + attempt_pending(q, a) < q->majority && !may_be_lost(q, a, fresh + own)) {
         wait_and_retry(q, a); /* "it can't win: undo at once, no claim" */
     }
 }
