@@ -1,6 +1,7 @@
 #include "agent/parts.h"
 
 #include <malloc.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -104,9 +105,41 @@ static void raise_descriptors(uint32_t connections)
     }
 }
 
+static void on_operation(void *user, unsigned lane, const char *node, const char *operation, bool success,
+                         int64_t duration_us)
+{
+    struct agent *agent = user;
+    metrics_store_operation(metrics_lane(agent->metrics, lane), node, operation, success, duration_us);
+}
+
+static struct redis_options redis_options(const struct config *config)
+{
+    static const enum redis_mode modes[] = {
+        [CONFIG_REDIS_SINGLE] = REDIS_SINGLE,
+        [CONFIG_REDIS_SHARDING] = REDIS_SHARDING,
+        [CONFIG_REDIS_CLUSTER] = REDIS_CLUSTER,
+    };
+    return (struct redis_options){
+        .mode = modes[config->redis_mode],
+        .layout = config->redis_key_layout == CONFIG_REDIS_KIND ? REDIS_KIND : REDIS_FLAT,
+        .urls = (const char *const *)config->redis_urls.items,
+        .n_urls = config->redis_urls.n,
+        .prefix = config->key_prefix,
+        .operation_timeout_ms = config->redis_operation_timeout_us / 1000,
+        .allow_eviction = config->redis_allow_eviction,
+        /* Not a setting: lets tests use the scripts for older servers on any server. */
+        .old_servers = getenv("ELECTION_TEST_OLD_REDIS") != NULL,
+        .tls_ca = config->redis_tls_ca,
+        .tls_cert = config->redis_tls_cert,
+        .tls_key = config->redis_tls_key,
+        .tls_server_name = config->redis_tls_server_name,
+    };
+}
+
 static enum err open_store(struct agent *agent, struct error *error)
 {
     const struct config *config = agent->config;
+    struct redis_options redis = redis_options(config);
     struct store_options options = {
         .driver = config->driver,
         .lanes = agent->loops,
@@ -118,6 +151,8 @@ static enum err open_store(struct agent *agent, struct error *error)
         .user = agent,
         .path = config->embedded_path,
         .sync_power = config->embedded_sync == CONFIG_SYNC_POWER,
+        .redis = &redis,
+        .on_operation = on_operation,
     };
     return store_open(&agent->store, &options, error);
 }

@@ -145,8 +145,10 @@ static void answer_resigned(struct election_call *state)
 static void answer_got(struct election_call *state)
 {
     PB(StringValue) value = GRPC__ELECTION_AGENT__V1__STRING_VALUE__INIT;
+    /* A store that reads from many nodes at once may not know it: 0 then. */
+    bool known = state->request.tenure.expires.us != 0;
     value.expires_in = lease_shown_ms(state);
-    if (value.expires_in == 0) { /* nobody is shown as leader past the end of the term */
+    if (value.expires_in == 0 && known) { /* nobody is shown as leader past the end of the term */
         call_fail(state->call, EA_NOT_FOUND, missing_message(&state->request));
         return;
     }

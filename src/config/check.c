@@ -98,11 +98,37 @@ static enum err check_metrics(struct config *config, const struct config_io *io,
     return EA_OK;
 }
 
+static enum err check_redis(const struct config *config, const struct config_io *io, struct error *error)
+{
+    bool is_redis = strcmp(config->driver, "redis") == 0;
+    if (is_redis && config->redis_urls.n == 0) {
+        return error_set(error, EA_CONFIG, "driver redis needs redis.urls (EA_REDIS_URLS)");
+    }
+    if (is_redis && config->redis_urls.n % 2 == 0) {
+        return error_set(
+            error, EA_CONFIG,
+            "redis.urls: %zu nodes: the number must be odd (1, 3, 5, ...), since an even one bears "
+            "no more failures than one less",
+            config->redis_urls.n);
+    }
+    if (!is_redis && config->redis_urls.n > 0) {
+        warn(io, "redis.urls is set, but another driver is used");
+    }
+    if (is_redis && (config->redis_tls_cert == NULL) != (config->redis_tls_key == NULL)) {
+        return error_set(error, EA_CONFIG,
+                         "redis.tls.cert and redis.tls.key belong together: set both or none");
+    }
+    return EA_OK;
+}
+
 enum err config_check(struct config *config, const struct config_io *io, bool in_cluster, struct error *error)
 {
     enum err e = check_driver(config, io, error);
     if (e == EA_OK) {
         e = check_terms(config, error);
+    }
+    if (e == EA_OK) {
+        e = check_redis(config, io, error);
     }
     if (e == EA_OK) {
         e = check_listeners(config, error);

@@ -26,6 +26,8 @@
 
 enum config_env { CONFIG_PRODUCTION, CONFIG_DEVELOPMENT, CONFIG_TEST, CONFIG_ENV_COUNT };
 enum config_sync { CONFIG_SYNC_PROCESS, CONFIG_SYNC_POWER };
+enum config_redis_mode { CONFIG_REDIS_SINGLE, CONFIG_REDIS_SHARDING, CONFIG_REDIS_CLUSTER };
+enum config_redis_layout { CONFIG_REDIS_FLAT, CONFIG_REDIS_KIND };
 
 /* A list of strings; the config owns them. */
 struct config_list {

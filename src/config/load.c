@@ -38,7 +38,7 @@ struct loader {
     struct given given[CONFIG_SETTING_COUNT];
     struct given flags[CONFIG_SETTING_COUNT]; /* applied last, but read first */
     const char *file;                         /* of the entries being read, fit to be shown */
-    bool redis_urls;                          /* somebody names Redis nodes */
+    struct given redis_prefix;                /* EA_REDIS_PREFIX, the other name of EA_KEY_PREFIX */
     bool in_cluster;                          /* KUBERNETES_SERVICE_HOST is set */
     enum err failed;                          /* by a callback that returns nothing */
     struct error *error;
@@ -70,9 +70,6 @@ static enum err note_later(struct loader *loader, const struct config_later *lat
                          "%s: this version has no TLS and no authentication; it does not run as if it had",
                          origin);
     }
-    if (strcmp(later->key, "redis.urls") == 0) {
-        loader->redis_urls = true;
-    }
     char text[ORIGIN_BYTES + 64];
     snprintf(text, sizeof text, "%s has no effect in this version", origin);
     warn(loader, text);
@@ -95,6 +92,10 @@ static enum err take_variable(struct loader *loader, struct str name, struct str
     const struct config_row *row = config_row_by_variable(name);
     if (row != NULL) {
         give(&loader->given[row - config_rows], value, origin);
+        return EA_OK;
+    }
+    if (str_eq(name, STR("EA_REDIS_PREFIX"))) {
+        give(&loader->redis_prefix, value, origin);
         return EA_OK;
     }
     const struct config_later *later = config_later_by_variable(name);
@@ -296,7 +297,7 @@ static const char *default_text(const struct loader *loader, const struct config
         return space;
     }
     if (row->offset == offsetof(struct config, driver)) {
-        return loader->redis_urls ? "redis" : row->fallback;
+        return winner(loader, CONFIG_SETTING_redis_urls)->text != NULL ? "redis" : row->fallback;
     }
     return row->by_env[env] != NULL ? row->by_env[env] : row->fallback;
 }
@@ -321,7 +322,7 @@ static enum err resolve(const struct loader *loader, const struct config_row *ro
         }
         return EA_OK;
     }
-    if (row->type == CONFIG_TYPE_SECRET) {
+    if (row->type == CONFIG_TYPE_SECRET || (row->flags & CONFIG_MASKED) != 0) {
         return error_wrap(loader->error, "%s", given->origin);
     }
     char shown[SHOWN_VALUE_BYTES];
@@ -342,11 +343,31 @@ static enum err resolve_all(const struct loader *loader, struct config *config)
     return e;
 }
 
+/* Two variables for one setting: which of them is meant can't be guessed. */
+static enum err unite_prefixes(struct loader *loader)
+{
+    const struct given *other = &loader->redis_prefix;
+    struct given *prefix = &loader->given[CONFIG_SETTING_key_prefix];
+    if (other->text == NULL) {
+        return EA_OK;
+    }
+    if (prefix->text != NULL &&
+        !str_eq((struct str){prefix->text, prefix->n}, (struct str){other->text, other->n})) {
+        return error_set(loader->error, EA_CONFIG, "%s and %s mean the same and differ: set one of them",
+                         prefix->origin, other->origin);
+    }
+    give(prefix, (struct str){other->text, other->n}, other->origin);
+    return EA_OK;
+}
+
 static enum err collect(struct loader *loader)
 {
     enum err e = read_dotenv(loader);
     if (e == EA_OK) {
         e = read_environment(loader);
+    }
+    if (e == EA_OK) {
+        e = unite_prefixes(loader);
     }
     if (e == EA_OK) {
         e = read_file(loader);
@@ -385,6 +406,7 @@ out:
         mem_free(loader->given[i].text);
         mem_free(loader->flags[i].text);
     }
+    mem_free(loader->redis_prefix.text);
     mem_free(loader);
     *out = config;
     return e;

@@ -31,6 +31,19 @@ const struct config_word config_words_sync[] = {
     {NULL, 0},
 };
 
+const struct config_word config_words_redis_mode[] = {
+    {"single", CONFIG_REDIS_SINGLE},
+    {"sharding", CONFIG_REDIS_SHARDING},
+    {"cluster", CONFIG_REDIS_CLUSTER},
+    {NULL, 0},
+};
+
+const struct config_word config_words_redis_layout[] = {
+    {"flat", CONFIG_REDIS_FLAT},
+    {"kind", CONFIG_REDIS_KIND},
+    {NULL, 0},
+};
+
 const struct config_group config_groups[] = {
 #define GROUP(title_, text_) {.title = (title_), .text = (text_), .line = __LINE__},
 #include "config/config.def"

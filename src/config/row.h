@@ -26,6 +26,7 @@ enum {
     CONFIG_RELOADABLE = 1,  /* may change on SIGHUP */
     CONFIG_OR_NONE = 2,     /* `none` is a value */
     CONFIG_NOT_IN_FILE = 4, /* no YAML key; not part of --print-config */
+    CONFIG_MASKED = 8,      /* URLs: their passwords are never shown */
 };
 
 struct config_word {
@@ -37,6 +38,8 @@ extern const struct config_word config_words_env[]; /* ends with .word NULL; the
 extern const struct config_word config_words_log_level[];
 extern const struct config_word config_words_log_format[];
 extern const struct config_word config_words_sync[];
+extern const struct config_word config_words_redis_mode[];
+extern const struct config_word config_words_redis_layout[];
 
 struct config_row {
     int line; /* in config.def; a row belongs to the last group above it */

@@ -333,6 +333,22 @@ static void print_integer(const struct config_row *row, int64_t v, struct buf *o
     buf_format(out, "%" PRId64, v);
 }
 
+/* Where a password begins is the first colon behind "://", where it ends the last @, however broken the URL. */
+static void print_masked(struct str url, struct buf *out)
+{
+    const char *scheme = memmem(url.p, url.n, "://", 3);
+    const char *begin = scheme != NULL ? scheme + 3 : url.p;
+    const char *at = memrchr(url.p, '@', url.n);
+    const char *colon = at != NULL && at > begin ? memchr(begin, ':', (size_t)(at - begin)) : NULL;
+    if (colon == NULL) {
+        buf_add_str(out, url);
+        return;
+    }
+    buf_add(out, url.p, (size_t)(colon + 1 - url.p));
+    buf_add_str(out, STR(CONFIG_MASK));
+    buf_add(out, at, url.n - (size_t)(at - url.p));
+}
+
 void config_value_print(const struct config_row *row, const void *member, struct buf *out)
 {
     switch (row->type) {
@@ -349,7 +365,11 @@ void config_value_print(const struct config_row *row, const void *member, struct
         const struct config_list *list = member;
         for (size_t i = 0; i < list->n; i++) {
             buf_add_str(out, i > 0 ? STR(",") : STR(""));
-            buf_add_str(out, str_of(list->items[i]));
+            if ((row->flags & CONFIG_MASKED) != 0) {
+                print_masked(str_of(list->items[i]), out);
+            } else {
+                buf_add_str(out, str_of(list->items[i]));
+            }
         }
         break;
     }

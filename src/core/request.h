@@ -32,7 +32,7 @@ const char *election_op_name(enum election_op op); /* "campaign" */
 struct election_tenure {
     struct str leader;
     uint64_t token;
-    struct mono expires; /* by our clock */
+    struct mono expires; /* by our clock; 0: the store does not know (get, a lost campaign) */
     int32_t term_ms;     /* of the last campaign or extension */
     struct wall elected_at;
     struct wall renewed_at;

@@ -14,12 +14,15 @@ CLIENT = os.path.join(os.path.dirname(__file__), "harness", "client.py")
 
 
 class Crowd:
-    """Client processes over gRPC and HTTP at once. They go on until finish(): what has to have happened is waited for."""
+    """Client processes over gRPC and HTTP at once, of one agent or shared by several. They go on until finish(): what has to have
+    happened is waited for."""
 
     def __init__(self, agent, directory, processes, **options):
+        agents = agent if isinstance(agent, list) else [agent]
         self.stop = directory / "stop"
         self.running, self.files = [], []
         for i in range(processes):
+            agent = agents[i % len(agents)]
             out = directory / f"history-{i}.jsonl"
             command = [sys.executable, CLIENT, "--out", str(out), "--seed", str(i + 1), "--until", str(self.stop)]
             if i % 3 != 1:

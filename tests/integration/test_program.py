@@ -37,7 +37,7 @@ def test_help_version_print_and_check(tmp_path):
     (["--grpc.port=70000"], {}, ["grpc.port", "70000", "65535"]),
     ([], {"EA_LEASE_MIN_TERM": "fast"}, ["EA_LEASE_MIN_TERM", "fast"]),
     ([], {"EA_LEASE_MIN_TERM": "10ms"}, ["EA_LEASE_MIN_TERM", "100ms"]),
-    ([], {"EA_REDIS_URLS": "redis://localhost"}, ["redis"]),
+    ([], {"EA_REDIS_URLS": "redis://a,redis://b"}, ["redis.urls", "odd"]),
     ([], {"EA_TLS_CERT": "/x"}, ["EA_TLS_CERT"]),
     ([], {"EA_ENV": "prod"}, ["EA_ENV", "production"]),
     ([], {"EA_ENV": "prod\x1b"}, ["EA_ENV", "prod"]),

@@ -4,6 +4,7 @@
  * answered as failed: its slot's new owner has other memory, which the quorum looks at before it counts
  * anything there, so following the redirection would only reach a node that may not vote yet.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +12,8 @@
 #include "base/mem.h"
 #include "store/redis/internal.h"
 
-#define REFRESH_MS     10000 /* a failover is noticed by the broken connection; a planned one by MOVED */
-#define REFRESH_MIN_MS 100
+#define REFRESH_MS     INT64_C(10000) /* a failover is noticed by the broken connection; a planned one by MOVED */
+#define REFRESH_MIN_MS INT64_C(100)
 
 struct redis_cluster {
     struct redis_lane *lane;
@@ -41,6 +42,7 @@ static struct redis_server *find_server(struct redis_cluster *cluster, struct st
 static struct redis_server *add_server(struct redis_cluster *cluster, struct str host, uint16_t port)
 {
     struct redis_address *address = mem_zalloc(sizeof *address);
+    assert(host.n > 0);
     bool brackets = memchr(host.p, ':', host.n) != NULL;
     char text[300];
     int n = snprintf(text, sizeof text, brackets ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(host), (unsigned)port);
@@ -76,7 +78,7 @@ static bool take_range(struct redis_cluster *cluster, const struct resp_value *r
     if (host.n == 0) {
         host = str_of(cluster->asked->address->host);
     }
-    if (str_plain(host) != host.n) {
+    if (host.n == 0 || str_plain(host) != host.n) {
         return false;
     }
     struct redis_server *server = find_server(cluster, host, port);
@@ -110,7 +112,7 @@ static enum err take_map(struct redis_conn *conn, struct redis_call *call, const
     if (value->type != RESP_ARRAY) {
         return EA_PROTOCOL;
     }
-    struct redis_server **owners = mem_zalloc(REDIS_SLOTS * sizeof *owners);
+    struct redis_server **owners = mem_zalloc(REDIS_SLOTS * sizeof(struct redis_server *));
     for (size_t i = 0; i < value->n; i++) {
         if (!take_range(cluster, &value->items[i], owners)) {
             mem_free(owners);

@@ -11,7 +11,7 @@
 #define BACKOFF_MAX_MS     2000
 #define CONNECT_TIMEOUT_MS 1000
 /* A timer that comes later than this says that we were paused, not that the server was silent. */
-#define LATE_MS 500
+#define LATE_MS INT64_C(500)
 
 enum { WAITING, CONNECTING, GREETING, PREPARING, READY, CLOSING, STATES };
 

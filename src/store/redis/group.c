@@ -29,7 +29,7 @@ static void event(void *arg, const struct election_event *event)
     struct redis_group *group = arg;
     const struct store_options *options = &group->lane->store->options;
     if (event->action == ACTION_RESIGNED) {
-        tally_ended(&group->lane->tally, redis_hash(event->kind, event->election));
+        census_ended(&group->lane->census, redis_hash(event->kind, event->election));
     }
     if (options->on_event != NULL) {
         options->on_event(options->user, group->lane->index, event);
@@ -65,7 +65,7 @@ static void fire(struct loop *loop, struct loop_timer *timer)
     struct redis_group *group = CONTAINER_OF(timer, struct redis_group, timer);
     group->timer_at = MONO_NEVER;
     quorum_timer(group->quorum, redis_now(group->lane));
-    tally_sweep(&group->lane->tally, loop_now(loop));
+    census_sweep(&group->lane->census, loop_now(loop));
     group_touch(group);
 }
 

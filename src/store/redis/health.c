@@ -2,7 +2,7 @@
  * What is told about nodes. Every lane has its own connections and its own view; a change is told once: by the
  * first lane that sees it.
  */
-#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -117,11 +117,13 @@ void health_lane(struct redis_lane *lane)
     }
     lane->is_up = up;
     uv_mutex_lock(&store->lock);
+    bool was_all = store->lanes_up == store->n_lanes;
     store->lanes_up += up ? 1U : UINT_MAX;
     store->lanes_started += up && !lane->was_up;
+    bool is_all = store->lanes_up == store->n_lanes;
     uv_mutex_unlock(&store->lock);
     lane->was_up = true;
-    if (!atomic_exchange_explicit(&store->status_posted, true, memory_order_acq_rel)) {
+    if (was_all != is_all && !atomic_exchange_explicit(&store->status_posted, true, memory_order_acq_rel)) {
         loop_post(store->lanes[0].loop, &store->status_message);
     }
 }

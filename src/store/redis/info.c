@@ -328,7 +328,7 @@ static void decided(struct election_request *inner)
                      mono_min(mono_add_ms(loop_now(loop), ASK_MS), info->outer->deadline));
 }
 
-void info_submit(struct redis_group *group, struct election_request *request)
+void redis_info_submit(struct redis_group *group, struct election_request *request)
 {
     size_t nodes = group->lane->store->n_nodes;
     struct info *info = mem_zalloc(sizeof *info + nodes * sizeof info->questions[0]);

@@ -8,7 +8,7 @@
  *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
  *   health.c   what is told about nodes: status, log lines
  *   info.c     OP_INFO beyond the tenure;  list.c  OP_LIST
- *   tally.c    elections led, per kind
+ *   census.c    elections led, per kind
  *   conn.c, greeting.c, resp.c, wire_*.c, keys.c, url.c, failure.c, script.h: one server, without the quorum
  *
  * A lane has a quorum object for each set of servers that decides together: one in single mode, one per shard,
@@ -24,9 +24,9 @@
 #include "base/slab.h"
 #include "core/quorum/quorum.h"
 #include "net/loop.h"
+#include "store/redis/census.h"
 #include "store/redis/conn.h"
 #include "store/redis/redis.h"
-#include "store/redis/tally.h"
 #include "store/redis/wire.h"
 #include "store/store.h"
 
@@ -90,7 +90,7 @@ struct redis_lane {
     unsigned groups_waited_for;     /* were up, and are not */
     bool was_up;
     bool is_up;
-    struct tally tally;
+    struct census census;
 };
 
 /* What was last told about a node. */
@@ -190,8 +190,8 @@ void health_message(struct loop *loop, struct loop_message *message);
 
 /* --- info.c, list.c --- */
 
-void info_submit(struct redis_group *group, struct election_request *request);
-void list_submit(struct redis_lane *lane, struct election_request *request);
+void redis_info_submit(struct redis_group *group, struct election_request *request);
+void redis_list_submit(struct redis_lane *lane, struct election_request *request);
 
 /* Answers that nothing could be decided. */
 void redis_refuse(struct election_request *request, enum err err, struct str why);

@@ -282,7 +282,7 @@ static void on_lost(struct redis_conn *conn, struct redis_call *call)
     scan_over(CONTAINER_OF(call, struct scan, call), false);
 }
 
-void list_submit(struct redis_lane *lane, struct election_request *request)
+void redis_list_submit(struct redis_lane *lane, struct election_request *request)
 {
     size_t n = 0;
     for (struct redis_server *server = lane_next_server(lane, NULL); server != NULL;

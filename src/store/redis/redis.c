@@ -61,7 +61,7 @@ static void submit(struct store *store, unsigned index, struct election_request 
         return;
     }
     if (request->op == OP_LIST) {
-        list_submit(lane, request);
+        redis_list_submit(lane, request);
         return;
     }
     if (redis_keys_check_name(&self->keys, request->kind, request->election, &error) != EA_OK) {
@@ -70,7 +70,7 @@ static void submit(struct store *store, unsigned index, struct election_request 
     }
     struct redis_group *group = group_of(lane, request->kind, request->election);
     if (request->op == OP_INFO) {
-        info_submit(group, request);
+        redis_info_submit(group, request);
     } else {
         group_submit(group, request);
     }
@@ -84,12 +84,12 @@ static void status(struct store *store, struct store_status *out)
 static void count(struct store *store, void (*row)(void *arg, struct str kind, uint64_t elections), void *arg)
 {
     struct redis_store *self = redis_of(store);
-    struct tally **tallies = mem_alloc(self->n_lanes * sizeof(struct tally *));
+    struct census **censuses = mem_alloc(self->n_lanes * sizeof(struct census *));
     for (unsigned i = 0; i < self->n_lanes; i++) {
-        tallies[i] = &self->lanes[i].tally;
+        censuses[i] = &self->lanes[i].census;
     }
-    tally_sum(tallies, self->n_lanes, row, arg);
-    mem_free(tallies);
+    census_sum(censuses, self->n_lanes, row, arg);
+    mem_free(censuses);
 }
 
 static void nodes(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg)
@@ -188,7 +188,7 @@ static void open_lane(struct redis_store *self, unsigned index)
     }
     lane->agent = rng_next(&random) | 1; /* not 0 */
     lane->groups = mem_zalloc(self->groups * sizeof(struct redis_group *));
-    tally_init(&lane->tally);
+    census_init(&lane->census);
     if (self->redis.mode == REDIS_CLUSTER) {
         cluster_init(lane);
         lane->groups[0] = group_new(lane, 0); /* tells whether a quorum can be had at all */
@@ -332,7 +332,7 @@ static void close_lane(struct redis_lane *lane)
         server_free(server);
     }
     cluster_fini(lane);
-    tally_fini(&lane->tally);
+    census_fini(&lane->census);
     mem_free(lane->servers);
     mem_free(lane->groups);
 }

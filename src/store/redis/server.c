@@ -109,8 +109,8 @@ static void count(struct redis_lane *lane, const struct quorum_command *command,
     bool grants =
         command->verb == QUORUM_CLAIM || command->verb == QUORUM_LOOK || command->verb == QUORUM_HANDOVER;
     if (grants && reply->answer == QUORUM_OK) {
-        tally_led(&lane->tally, redis_hash(command->names->kind, command->names->election),
-                  command->names->kind, mono_add_ms(loop_now(lane->loop), command->term_ms));
+        census_led(&lane->census, redis_hash(command->names->kind, command->names->election),
+                   command->names->kind, mono_add_ms(loop_now(lane->loop), command->term_ms));
     }
 }
 
@@ -292,6 +292,7 @@ static void write_work(struct redis_server *server, struct work *work)
     struct buf *out = &server->conn.output;
     const struct redis_seat *seat = work->items[0].command->user;
     const struct quorum_command *commands[WIRE_READS_MAX];
+    commands[0] = work->items[0].command;
     for (size_t i = 0; i < work->n; i++) {
         work->items[i].command->sent = true;
         commands[work->items[i].place] = work->items[i].command;
@@ -396,13 +397,16 @@ struct buf *server_call(struct redis_server *server, struct redis_call *call)
     return &server->conn.output;
 }
 
-void server_forget(struct redis_server *server, struct redis_seat *seat)
+/* True if there was any. */
+static bool forget_queued(struct redis_server *server, const struct redis_seat *seat)
 {
     struct quorum_command *command = take_queue(server);
+    bool any = false;
     while (command != NULL) {
         struct quorum_command *next = command->next;
         command->next = NULL;
         if (command->user == seat) {
+            any = true;
             hand_back(command, QUORUM_DROPPED);
         } else {
             *server->end = command;
@@ -410,6 +414,11 @@ void server_forget(struct redis_server *server, struct redis_seat *seat)
         }
         command = next;
     }
+    return any;
+}
+
+void server_forget(struct redis_server *server, struct redis_seat *seat)
+{
     for (struct redis_call *call = server->conn.first; call != NULL; call = call->next) {
         if (call->lost != lost) {
             continue;
@@ -420,6 +429,9 @@ void server_forget(struct redis_server *server, struct redis_seat *seat)
                 answer(work, &work->items[i], &(struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1});
             }
         }
+    }
+    while (forget_queued(server, seat)) {
+        /* What an answer makes the quorum send meanwhile is handed back too. */
     }
 }
 
@@ -438,7 +450,9 @@ static void up(struct redis_conn *conn)
 static void down(struct redis_conn *conn, const char *why)
 {
     struct redis_server *server = conn->options.user;
-    drop(server, true);
+    while (server->first != NULL) {
+        drop(server, true); /* an answer may make the quorum send more, until it knows */
+    }
     health_node(server, QUORUM_NODE_DOWN, why);
     for (struct redis_seat *seat = server->seats; seat != NULL; seat = seat->next) {
         seat_down(seat);

@@ -215,7 +215,7 @@ static const char *parse_db(struct redis_url *url, struct str path)
 
 static const char *parse(struct redis_url *url, struct str text)
 {
-    struct str rest = text;
+    struct str rest;
     if (str_starts(text, STR("rediss://"))) {
         url->tls = true;
     } else if (!str_starts(text, STR("redis://"))) {

@@ -59,9 +59,22 @@ class Server:
     def __init__(self, directory, *options, port=None):
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.port = port or free_port()
         self.options = options
+        self.port = port or self.pick_port()
         self.process = None
+
+    def pick_port(self):
+        """A member of a cluster also listens 10000 ports higher."""
+        while True:
+            port = free_port()
+            if "--cluster-enabled" not in self.options:
+                return port
+            if port < 55000:
+                try:
+                    with socket.create_server(("127.0.0.1", port + 10000)):
+                        return port
+                except OSError:
+                    continue
 
     @property
     def url(self):

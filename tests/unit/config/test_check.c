@@ -16,7 +16,7 @@ static void stores_of_other_builds_are_refused_clearly(void **state)
                  .flags = LIST("--driver=floppy\""));
 }
 
-static void redis_nodes_that_are_named_are_not_ignored(void **state)
+static void naming_redis_nodes_chooses_the_redis_store(void **state)
 {
     const char *words =
         "driver (because EA_REDIS_URLS is set): redis is not part of this build; available: embedded";
@@ -24,11 +24,57 @@ static void redis_nodes_that_are_named_are_not_ignored(void **state)
     expect_error(words, .dotenv = "EA_REDIS_URLS=redis://a");
     expect_error(words, .yaml = "redis:\n  urls: [redis://a]\n");
     struct loaded l;
+    expect_loaded(&l, .env = LIST("EA_REDIS_URLS=redis://a"), .drivers = LIST("embedded", "redis"));
+    assert_string_equal(l.config->driver, "redis");
+    assert_string_equal(l.config->redis_urls.items[0], "redis://a");
+    loaded_fini(&l);
     expect_loaded(&l, .env = LIST("EA_REDIS_URLS=redis://a"), .flags = LIST("--driver=embedded"));
-    assert_true(warned(&l, "EA_REDIS_URLS has no effect in this version\n"));
+    assert_true(warned(&l, "redis.urls is set, but another driver is used\n"));
     loaded_fini(&l);
     expect_loaded(&l, .env = LIST("EA_REDIS_URLS="));
     assert_string_equal(l.config->driver, "embedded");
+    loaded_fini(&l);
+}
+
+static void what_redis_needs_is_asked_for(void **state)
+{
+    expect_error("driver redis needs redis.urls (EA_REDIS_URLS)", .flags = LIST("--driver=redis"),
+                 .drivers = LIST("embedded", "redis"));
+    expect_error(
+        "redis.urls: 2 nodes: the number must be odd (1, 3, 5, ...), since an even one bears no more "
+        "failures than one less",
+        .env = LIST("EA_REDIS_URLS=redis://a,redis://b"), .drivers = LIST("embedded", "redis"));
+    expect_error("redis.tls.cert and redis.tls.key belong together: set both or none",
+                 .env = LIST("EA_REDIS_URLS=redis://a", "EA_REDIS_TLS_CERT=/a"),
+                 .drivers = LIST("embedded", "redis"));
+}
+
+static void the_two_names_of_the_prefix_agree(void **state)
+{
+    struct loaded l;
+    expect_error("EA_KEY_PREFIX and EA_REDIS_PREFIX mean the same and differ: set one of them",
+                 .env = LIST("EA_KEY_PREFIX=a", "EA_REDIS_PREFIX=b"));
+    expect_loaded(&l, .env = LIST("EA_REDIS_PREFIX=b"));
+    assert_string_equal(l.config->key_prefix, "b");
+    loaded_fini(&l);
+    expect_loaded(&l, .env = LIST("EA_KEY_PREFIX=a", "EA_REDIS_PREFIX=a"));
+    assert_string_equal(l.config->key_prefix, "a");
+    loaded_fini(&l);
+}
+
+static void passwords_in_urls_are_not_printed(void **state)
+{
+    struct loaded l;
+    struct buf text = BUF_EMPTY;
+    expect_loaded(&l, .env = LIST("EA_REDIS_URLS=redis://u:secret@a,redis://b:1,redis://:se@cret@c"),
+                  .drivers = LIST("embedded", "redis"));
+    config_print(l.config, &text);
+    buf_add(&text, "", 1);
+    assert_null(strstr(text.p, "secret"));
+    assert_null(strstr(text.p, "cret"));
+    assert_non_null(strstr(text.p, "redis://u:"));
+    assert_non_null(strstr(text.p, "redis://b:1"));
+    buf_fini(&text);
     loaded_fini(&l);
 }
 
@@ -95,7 +141,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stores_of_other_builds_are_refused_clearly),
-        cmocka_unit_test(redis_nodes_that_are_named_are_not_ignored),
+        cmocka_unit_test(naming_redis_nodes_chooses_the_redis_store),
+        cmocka_unit_test(what_redis_needs_is_asked_for),
+        cmocka_unit_test(the_two_names_of_the_prefix_agree),
+        cmocka_unit_test(passwords_in_urls_are_not_printed),
         cmocka_unit_test(terms_are_in_order),
         cmocka_unit_test(somebody_can_reach_the_agent),
         cmocka_unit_test(the_admin_port_is_its_own),

@@ -109,7 +109,7 @@ static void missing_values_and_stray_words_are_named(void **state)
 
 static void names_of_later_versions_are_known(void **state)
 {
-    check_flags(LIST("--redis.urls=a", "--redis.mode", "single"), "later redis.urls|later redis.mode|");
+    check_flags(LIST("--redis.primary=1", "--zone.name", "x"), "later redis.primary|later zone.name|");
 }
 
 int main(void)

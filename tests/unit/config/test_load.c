@@ -231,12 +231,11 @@ static void unknown_variables_are_warned_about(void **state)
 static void names_of_later_versions_have_no_effect(void **state)
 {
     struct loaded l;
-    expect_loaded(&l, .env = LIST("EA_KEY_PREFIX=a", "EA_REDIS_PREFIX=b", "EA_ZONE_NAME=c"),
-                  .yaml = "redis:\n  mode: single\n", .flags = LIST("--state_cache_ttl=1s"));
-    assert_true(warned(&l, "EA_KEY_PREFIX has no effect in this version\n"));
-    assert_true(warned(&l, "EA_REDIS_PREFIX has no effect in this version\n"));
+    expect_loaded(&l, .env = LIST("EA_DEFAULT_STATE=a", "EA_ZONE_NAME=c"), .yaml = "redis:\n  primary: 1\n",
+                  .flags = LIST("--state_cache_ttl=1s"));
+    assert_true(warned(&l, "EA_DEFAULT_STATE has no effect in this version\n"));
     assert_true(warned(&l, "EA_ZONE_NAME has no effect in this version\n"));
-    assert_true(warned(&l, ":2: redis.mode has no effect in this version\n"));
+    assert_true(warned(&l, ":2: redis.primary has no effect in this version\n"));
     assert_true(warned(&l, "--state_cache_ttl has no effect in this version\n"));
     loaded_fini(&l);
 }
