@@ -73,6 +73,12 @@ static void elections(void *arg, void (*row)(void *row_arg, struct str kind, uin
     store_count(agent->store, row, row_arg);
 }
 
+static void store_nodes(void *arg, void (*row)(void *row_arg, const char *node, int state), void *row_arg)
+{
+    struct agent *agent = arg;
+    agent->store->ops->nodes(agent->store, row, row_arg);
+}
+
 static void gather(void *user, struct metrics_gauges *gauges)
 {
     struct agent *agent = user;
@@ -81,6 +87,7 @@ static void gather(void *user, struct metrics_gauges *gauges)
     gauges->arg = agent;
     struct store_status status;
     store_status(agent->store, &status);
+    gauges->store_nodes = agent->store->ops->nodes != NULL ? store_nodes : NULL;
     gauges->store_node = agent->store->ops->name;
     gauges->store_node_state = status.state == STORE_UP ? 0 : status.state == STORE_STARTING ? 1 : 2;
 }

@@ -93,6 +93,8 @@ struct metrics_gauges {
     void *arg;
     const char *store_node; /* the store's one node ("embedded"), and its state: 0 up, 1 recovering, 2 down */
     int store_node_state;
+    /* Of a store with several nodes, instead of these two: calls row() for each, with the same states. */
+    void (*store_nodes)(void *arg, void (*row)(void *row_arg, const char *node, int state), void *row_arg);
 };
 
 /* The page is appended to out. gauges may be NULL: the families stay empty. `openmetrics` chooses the format

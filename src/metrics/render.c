@@ -337,17 +337,25 @@ static void samples_store_operation_duration(struct page *page)
     mem_free(all);
 }
 
-static void samples_store_node_state(struct page *page)
+static void store_node(void *arg, const char *node, int now)
 {
     static const char *const states[] = {"up", "recovering", "down"};
-    if (page->gauges == NULL || page->gauges->store_node == NULL) {
-        return;
-    }
+    struct page *page = arg;
     for (int state = 0; state < 3; state++) {
         begin_sample(page, METRICS_ID_store_node_state, "");
-        add_label(page, "node", str_of(page->gauges->store_node));
+        add_label(page, "node", str_of(node));
         add_label(page, "state", str_of(states[state]));
-        end_sample(page, page->gauges->store_node_state == state ? 1 : 0);
+        end_sample(page, now == state ? 1 : 0);
+    }
+}
+
+static void samples_store_node_state(struct page *page)
+{
+    const struct metrics_gauges *gauges = page->gauges;
+    if (gauges != NULL && gauges->store_nodes != NULL) {
+        gauges->store_nodes(gauges->arg, store_node, page);
+    } else if (gauges != NULL && gauges->store_node != NULL) {
+        store_node(page, gauges->store_node, gauges->store_node_state);
     }
 }
 
