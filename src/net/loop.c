@@ -505,6 +505,20 @@ no_loop:
     return error_set_errno(error, EA_IO, -rc, "cannot make an event loop");
 }
 
+static void find_child(uv_handle_t *handle, void *arg)
+{
+    bool *found = arg;
+    *found = *found || (handle->type == UV_PROCESS && !uv_is_closing(handle));
+}
+
+/* A child process that was killed is still ours until the kernel has told of its end. */
+static bool has_child(struct loop *loop)
+{
+    bool found = false;
+    uv_walk(&loop->uv, find_child, &found);
+    return found;
+}
+
 void loop_free(struct loop *loop)
 {
     int rc;
@@ -514,7 +528,7 @@ void loop_free(struct loop *loop)
     while (loop_step(loop)) {
     }
     /* What the thread pool still does for us (a name being resolved) cannot be called off. */
-    while (loop->uv.active_reqs.count > 0) {
+    while (loop->uv.active_reqs.count > 0 || has_child(loop)) {
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
     }
     loop_timer_stop(loop, &loop->trim);
