@@ -235,7 +235,7 @@ static enum err tell_stream(struct kube_watch *w, struct error *error)
 {
     struct buf bytes = w->bytes;
     const char *at = bytes.p;
-    const char *end = bytes.p + bytes.n;
+    const char *end = bytes.n > 0 ? bytes.p + bytes.n : bytes.p; /* there may be no bytes, and no pointer */
     enum err err = EA_OK;
     w->bytes = BUF_EMPTY;
     if (w->heard) {
