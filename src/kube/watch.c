@@ -302,7 +302,7 @@ static void on_stream_over(struct kube_request *request)
         return;
     }
     buf_clear(&w->bytes); /* an event that was cut off comes again */
-    bool lived = opened.us != 0 && mono_sub(loop_now(kube_loop(w->kube)), opened) >= SHORT_MS * 1000;
+    bool lived = opened.us != 0 && mono_sub(loop_now(kube_loop(w->kube)), opened) >= SHORT_MS * INT64_C(1000);
     if (request->status == GONE && err == EA_OK) {
         w->relist = true;
     }
