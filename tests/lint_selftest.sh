@@ -31,8 +31,11 @@ printf 'int  main( void ){return 0;}\n' >"$tmp/bad.c"
 clang-format --style=file:.clang-format --dry-run -Werror "$tmp/bad.c" 2>/dev/null && fail "clang-format accepts anything"
 
 printf 'int f(int *p) { int x; if (p) x = 1; return x; }\n' >"$tmp/bad.c"
-clang-tidy --quiet --config-file=.clang-tidy "$tmp/bad.c" -- -std=gnu17 >/dev/null 2>&1 &&
-    fail "clang-tidy accepts an uninitialised value"
+printf '[{"directory": "%s", "file": "%s/bad.c", "arguments": ["cc", "-c", "bad.c"]}]\n' "$tmp" "$tmp" >"$tmp/compile_commands.json"
+tools/tidy.sh "$tmp" "$tmp/bad.c" >"$tmp/out" && fail "the clang-tidy check accepts an uninitialised value"
+grep -q 'bad.c:.*uninit\|bad.c:.*undefined\|bad.c:.*garbage' "$tmp/out" || fail "the clang-tidy check does not say what it found"
+printf 'int f(int x) { return x + 1; }\n' >"$tmp/bad.c"
+tools/tidy.sh "$tmp" "$tmp/bad.c" >/dev/null || fail "the clang-tidy check refuses a clean file"
 
 printf 'void f(void) { char a[2]; a[2] = 0; (void)a; }\n' >"$tmp/bad.c"
 cppcheck --quiet --error-exitcode=1 "$tmp/bad.c" 2>/dev/null && fail "cppcheck accepts a write out of bounds"

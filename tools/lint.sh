@@ -20,11 +20,7 @@ mapfile -t files < <(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 
 mapfile -t sources < <(git ls-files 'src/*.c')
 [ ${#sources[@]} -gt 20 ] || { echo "lint: only ${#sources[@]} sources found, something is wrong"; exit 1; }
 
-tidy() { # analyses build-lint's compile commands, two files at a time
-    printf '%s\n' "${sources[@]}" |
-        xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build-lint 2>/dev/null | grep -E 'warning:|error:' && return 1
-    return 0
-}
+tidy() { tools/tidy.sh build-lint "${sources[@]}"; }
 
 too_long() {
     local long

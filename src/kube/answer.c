@@ -122,7 +122,7 @@ static bool offset(struct str text, int64_t *east_s)
         !digits(text, 1, 2, &hours) || !digits(text, 4, 2, &minutes) || hours > 23 || minutes > 59) {
         return false;
     }
-    *east_s = (hours * 60 + minutes) * (text.p[0] == '-' ? -60 : 60);
+    *east_s = (int64_t)(hours * 60 + minutes) * (text.p[0] == '-' ? -60 : 60);
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "kube/cache.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -105,6 +106,7 @@ static void make_room(struct kube_cache *cache)
         oldest = mono_before((*at)->used, (*oldest)->used) ? at : oldest;
     }
     struct space *space = *oldest;
+    assert(space != NULL); /* called when all places are taken */
     *oldest = space->next;
     cache->n--;
     free_space(space);

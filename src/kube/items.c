@@ -53,6 +53,11 @@ static enum err keep(struct kube_items *items, const char *from, const char *to,
     return EA_OK;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 static enum err broken(struct error *error)
 {
     return error_set(error, EA_PROTOCOL, "the API server's answer is no list of objects");
@@ -192,7 +197,7 @@ enum err kube_items_feed(struct kube_items *items, struct str bytes, bool (*take
             err = feed_open(items, &feed, error);
         } else if (c == '}' || c == ']') {
             err = feed_close(items, &feed, take, arg, error);
-        } else if (items->in_items && items->depth == BETWEEN && memchr(" \t\r\n", c, 4) == NULL) {
+        } else if (items->in_items && items->depth == BETWEEN && !is_blank(c)) {
             if (c != ',' || !items->after_item) {
                 return broken(error);
             }

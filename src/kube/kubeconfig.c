@@ -148,7 +148,7 @@ static enum err read_cluster(struct kube_access *access, const struct map *map, 
 {
     enum err err = get_text(map, "server", &access->server, error);
     if (err == EA_OK && access->server == NULL) {
-        err = error_set(error, EA_CONFIG, "%s: the cluster has no server", map->text->name);
+        return error_set(error, EA_CONFIG, "%s: the cluster has no server", map->text->name);
     }
     if (err == EA_OK) {
         err = check_server(access, map, error);
@@ -239,7 +239,7 @@ static enum err read_plugin(struct kube_access *access, const struct map *user, 
         err = error_set(error, EA_CONFIG, "%s: exec has no command", map.text->name);
     }
     /* One with a path in it is relative to the file, a bare name is looked up in PATH. */
-    if (err == EA_OK && strchr(plugin->words[0], '/') != NULL) {
+    if (err == EA_OK && plugin->words[0] != NULL && strchr(plugin->words[0], '/') != NULL) {
         mem_free(plugin->words[0]);
         err = get_path(&map, "command", &plugin->words[0], error);
     }

@@ -71,7 +71,7 @@ static bool is_address(struct str host)
 {
     char text[INET6_ADDRSTRLEN + 16];
     unsigned char address[16];
-    if (host.n >= sizeof text) {
+    if (host.n == 0 || host.n >= sizeof text) {
         return false;
     }
     memcpy(text, host.p, host.n);

@@ -32,7 +32,7 @@
 #include "core/quorum/fault.h"
 #include "core/quorum/quorum.h"
 
-#define QUORUM_POLL_MS       1000              /* how often a ready node's marker and clock are looked at */
+#define QUORUM_POLL_MS       INT64_C(1000)     /* how often a ready node's marker and clock are looked at */
 #define QUORUM_CENSUS_MS     100               /* the same while a node is not ready */
 #define QUORUM_AHEAD_US      INT64_C(60000000) /* how far the ceiling is raised ahead of the hybrid clock */
 #define QUORUM_TIMER_US      1000              /* a timer fires up to so much late */

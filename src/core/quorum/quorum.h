@@ -131,11 +131,11 @@ void quorum_reply(struct quorum *quorum, struct quorum_now now, struct quorum_co
                   const struct quorum_reply *reply);
 
 /* A connection is ready: authenticated, database selected, facts known, the previous connection killed. */
-void quorum_node_up(struct quorum *quorum, struct quorum_now now, unsigned node,
+void quorum_node_up(struct quorum *quorum, struct quorum_now now, unsigned index,
                     const struct quorum_hello *hello);
 
 /* The connection ended; all its commands were handed back before. */
-void quorum_node_down(struct quorum *quorum, struct quorum_now now, unsigned node);
+void quorum_node_down(struct quorum *quorum, struct quorum_now now, unsigned index);
 
 void quorum_timer(struct quorum *quorum, struct quorum_now now);
 struct mono quorum_next(const struct quorum *quorum); /* MONO_NEVER: no timer */
