@@ -89,15 +89,17 @@ struct quorum_names {
 
 /*
  * Words of the comments below.
- *   lease   the holder's plain name, with an expiry.
- *   tenure  "<token> <owner> <name>" (after a handover also what it replaced), always written together with
- *           the lease and with the same expiry.
- *   T       the tenure, if it names the lease's holder and both keys have the same remaining time (read in
- * the script); else none. A lease with T is *committed*, one without is *bare*. F       max(fence, floor), a
- * missing one counting as 0. amnesiac the node's marker is not exactly {its run id, its replication id, no
- * nonce}: the ids are those of the hello facts of the connection that carries the command. write(name, t,
- * owner): lease = name, tenure = (t, owner, name), both with PX = max(term_ms, what is left of this name's
- * own lease). refresh: the fence's expiry is set to 7 days again.
+ *   lease     the holder's plain name, with an expiry.
+ *   tenure    "<token> <owner> <name>" (after a handover also what it replaced), always written together
+ *             with the lease and with the same expiry.
+ *   T         the tenure, if it names the lease's holder and both keys have the same remaining time (read
+ *             in the script); else none. A lease with T is *committed*, one without is *bare*.
+ *   F         max(fence, floor), a missing one counting as 0.
+ *   amnesiac  the node's marker is not exactly {its run id, its replication id, no nonce}: the ids are
+ *             those of the hello facts of the connection that carries the command.
+ *   write(name, t, owner): lease = name, tenure = (t, owner, name), both with PX = max(term_ms, what is
+ *             left of this name's own lease).
+ *   refresh:  the fence's expiry is set to 7 days again.
  *
  * VERB(NAME, word, script): a script runs in one piece on its node; others are plain commands.
  */
@@ -130,66 +132,73 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  * Elections. Each verb: what it does; `->` its answers, besides DROPPED, LOST and FAILED, with what of the
  * reply is set. `fence` in a reply is F.
  *
- * SET      Campaign, round 1. SET lease candidate PX set_ms NX GET; and directly behind it, in the same
- * write, the fence and the tenure are read. Not asked of recovering nodes. One native write command on
- *          servers from 7.0, a script with the same effect on older ones. Whether the node is amnesiac is not
- *          looked at.
- *          -> NEW fence; NAME name, token, fence: somebody's, perhaps the candidate's own; untouched.
- *          `fence` may be the fence key alone (the floor is learnt with the marker). `token` is for display:
- * the tenure's if it names the holder, else 0. PEEK     The same without setting, for recovering nodes.
- *          -> NONE fence; NAME name, token, fence.
- * CLAIM    (candidate, token, owner, expect) lease is not candidate's: NO. T is not `expect` (token and
- * owner; token 0: T is none): CHANGED. F >= token: LOW, strictly, nothing is written. Amnesiac: AMNESIAC.
- * Else write(candidate, token, owner), fence = token: OK.
- *          -> OK; NO; CHANGED; LOW fence; AMNESIAC.
- * LOOK     (candidate, owner) no lease: MISSING, or AMNESIAC on an amnesiac node. Another's: OTHER. Own, T
- * none: BARE. Else write(candidate, T's token, max(T's owner, owner)), refresh: OK. An amnesiac node answers
- * OTHER, BARE and OK as any other.
- *          -> OK token, owner (as it is now), fence, expires_ms (of the lease *before* this look); MISSING
- *          fence; OTHER name, committed, token (T's, 0 if bare); BARE fence; AMNESIAC.
- * REPAIR   (candidate, token, owner, force, nonce) F (on the very recovering marker of `nonce`, with force: the
- *          fence key alone, not the floor) > token: LOW. A lease is there (anybody's), and not
- * (force and committed with a lower token): OTHER; a bare lease is never overwritten. Amnesiac, and not
- *          (force and nonce is not 0 and the marker is {run id, replication id, nonce}, blank or not):
- * AMNESIAC. Else write(candidate, token, owner), fence = max(the same, token): OK.
- *          -> OK; LOW fence; OTHER; AMNESIAC.
- * UNDO     (candidate, tried[]) lease is candidate's, and T is none or T's (token, owner) is one of tried[]:
- *          delete lease and tenure. Else nothing. Never dropped: its deadline is MONO_NEVER.
- *          -> OK in both cases.
- * RESIGN   (candidate, owner or none, token or 0, force) lease is candidate's and (no owner given or T's owner is
- *          equal) and (no token given or T's token is equal): fence = max(F, T's token + 1), delete both: OK.
- *          A bare lease is deleted if neither was given: OK, token 0. No lease: NONE, and if force: fence =
- *          max(F, token + 1). Else nothing: NO. Amnesiac nodes do the same. `force` is set only when another
- *          node has confirmed the token: a token that a client made up must not move fences.
- *          -> OK token; NONE; NO name, token.
- * HANDOVER (candidate, token, owner, from.{name, owner, token}) amnesiac: AMNESIAC. A condition is given and
- *          does not hold: NO (names.from: the lease's holder; expect.owner, expect.token: T's; with any of
- *          them the lease must be there). F >= token: LOW. Else lease = candidate, tenure = (token, owner,
- *          candidate) and in it the old lease, old tenure as it stood and old expiry; PX = max(term_ms, what
- *          is left of the old lease, whosever it is), fence = token: OK.
- *          -> OK name (of the old holder, empty if none), token (T's, or 0); NO name, token; LOW fence;
- * AMNESIAC. RESTORE  (candidate, token, owner) lease is candidate's and T is (token, owner): put back what
- * the tenure says it replaced, with its old expiry; if that is over, or there was nothing, delete both. Else
- * nothing. Never dropped.
- *          -> OK in both cases.
+ * SET            Campaign, round 1. SET lease candidate PX set_ms NX GET; and directly behind it, in the
+ *                same write, the fence and the tenure are read. Not asked of recovering nodes. One native
+ *                write command on servers from 7.0, a script with the same effect on older ones. Whether
+ *                the node is amnesiac is not looked at.
+ *                -> NEW fence; NAME name, token, fence: somebody's, perhaps the candidate's own; untouched.
+ *                `fence` may be the fence key alone (the floor is learnt with the marker). `token` is for
+ *                display: the tenure's if it names the holder, else 0.
+ * PEEK           The same without setting, for recovering nodes.
+ *                -> NONE fence; NAME name, token, fence.
+ * CLAIM          (candidate, token, owner, expect) lease is not candidate's: NO. T is not `expect` (token
+ *                and owner; token 0: T is none): CHANGED. F >= token: LOW, strictly, nothing is written.
+ *                Amnesiac: AMNESIAC. Else write(candidate, token, owner), fence = token: OK.
+ *                -> OK; NO; CHANGED; LOW fence; AMNESIAC.
+ * LOOK           (candidate, owner) no lease: MISSING, or AMNESIAC on an amnesiac node. Another's: OTHER.
+ *                Own, T none: BARE. Else write(candidate, T's token, max(T's owner, owner)), refresh: OK.
+ *                An amnesiac node answers OTHER, BARE and OK as any other.
+ *                -> OK token, owner (as it is now), fence, expires_ms (of the lease *before* this look);
+ *                MISSING fence; OTHER name, committed, token (T's, 0 if bare); BARE fence; AMNESIAC.
+ * REPAIR         (candidate, token, owner, force, nonce) F (on the very recovering marker of `nonce`, with
+ *                force: the fence key alone, not the floor) > token: LOW. A lease is there (anybody's), and
+ *                not (force and committed with a lower token): OTHER; a bare lease is never overwritten.
+ *                Amnesiac, and not (force and nonce is not 0 and the marker is {run id, replication id,
+ *                nonce}, blank or not): AMNESIAC. Else write(candidate, token, owner), fence = max(the
+ *                same, token): OK.
+ *                -> OK; LOW fence; OTHER; AMNESIAC.
+ * UNDO           (candidate, tried[]) lease is candidate's, and T is none or T's (token, owner) is one of
+ *                tried[]: delete lease and tenure. Else nothing. Never dropped: its deadline is MONO_NEVER.
+ *                -> OK in both cases.
+ * RESIGN         (candidate, owner or none, token or 0, force) lease is candidate's and (no owner given or
+ *                T's owner is equal) and (no token given or T's token is equal): fence = max(F, T's token +
+ *                1), delete both: OK. A bare lease is deleted if neither was given: OK, token 0. No lease:
+ *                NONE, and if force: fence = max(F, token + 1). Else nothing: NO. Amnesiac nodes do the
+ *                same. `force` is set only when another node has confirmed the token: a token that a client
+ *                made up must not move fences.
+ *                -> OK token; NONE; NO name, token.
+ * HANDOVER       (candidate, token, owner, from.{name, owner, token}) amnesiac: AMNESIAC. A condition is
+ *                given and does not hold: NO (names.from: the lease's holder; expect.owner, expect.token:
+ *                T's; with any of them the lease must be there). F >= token: LOW. Else lease = candidate,
+ *                tenure = (token, owner, candidate) and in it the old lease, old tenure as it stood and old
+ *                expiry; PX = max(term_ms, what is left of the old lease, whosever it is), fence = token:
+ *                OK.
+ *                -> OK name (of the old holder, empty if none), token (T's, or 0); NO name, token; LOW
+ *                fence; AMNESIAC.
+ * RESTORE        (candidate, token, owner) lease is candidate's and T is (token, owner): put back what the
+ *                tenure says it replaced, with its old expiry; if that is over, or there was nothing,
+ *                delete both. Else nothing. Never dropped.
+ *                -> OK in both cases.
  * RESTORE_EXPIRY (candidate, token, owner, expires_ms) lease is candidate's and T is (token, owner): lease
- * and tenure expire at expires_ms (deleted if that is over). Else nothing. Never dropped.
- *          -> OK in both cases.
- * READ     Lease and tenure; a plain read, many may travel as one. `token` as with SET; where `exact` is set
- * it is T's, by the rule of equal remaining times, and left_ms is known.
- *          -> NONE; NAME name, token, left_ms (-1: not known).
- *          AMNESIAC may be answered instead of NONE by who reads the marker along; else a flushed node
- *          misleads reads until it is looked at, a second at most.
+ *                and tenure expire at expires_ms (deleted if that is over). Else nothing. Never dropped.
+ *                -> OK in both cases.
+ * READ           Lease and tenure; a plain read, many may travel as one. `token` as with SET; where `exact`
+ *                is set it is T's, by the rule of equal remaining times, and left_ms is known.
+ *                -> NONE; NAME name, token, left_ms (-1: not known). AMNESIAC may be answered instead of
+ *                NONE by who reads the marker along; else a flushed node misleads reads until it is looked
+ *                at, a second at most.
  *
  * Nodes (cluster: the slot of this quorum object). Never more than one of these is under way per node.
  *
- * NODE_READ  -> OK marker, floor, ceiling, max_term_ms (a missing one is 0), node_us (the server's clock,
- * TIME). NODE_MARK  (marker_old, marker, floor, ceiling, max_term_ms) the marker is not exactly marker_old:
- * CHANGED, and nothing is written. Else floor, ceiling and max_term become at least the given (0: left alone)
- * and the marker is `marker`, unless equal; none of the four expires: OK.
- *            -> as NODE_READ, with the values as they are now, both for OK and for CHANGED.
- * NODE_RAISE (ceiling, max_term_ms) amnesiac: AMNESIAC. Else both become at least the given: OK.
- *            -> OK ceiling, max_term_ms as they are now; AMNESIAC.
+ * NODE_READ      -> OK marker, floor, ceiling, max_term_ms (a missing one is 0), node_us (the server's
+ *                clock, TIME).
+ * NODE_MARK      (marker_old, marker, floor, ceiling, max_term_ms) the marker is not exactly marker_old:
+ *                CHANGED, and nothing is written. Else floor, ceiling and max_term become at least the
+ *                given (0: left alone) and the marker is `marker`, unless equal; none of the four expires:
+ *                OK.
+ *                -> as NODE_READ, with the values as they are now, both for OK and for CHANGED.
+ * NODE_RAISE     (ceiling, max_term_ms) amnesiac: AMNESIAC. Else both become at least the given: OK.
+ *                -> OK ceiling, max_term_ms as they are now; AMNESIAC.
  */
 struct quorum_command {
     enum quorum_verb verb;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,12 +107,19 @@ void rig_reopen(struct rig *rig, const char *kubeconfig_text)
 
 /* --- waiting --- */
 
+/* Until a socket, pipe or child has something to tell, or a timer may be due: the server needs the processor meanwhile. */
+static void wait_for_input(struct loop *loop)
+{
+    struct pollfd ready = {.fd = uv_backend_fd(loop_uv(loop)), .events = POLLIN};
+    (void)poll(&ready, 1, 1);
+}
+
 void rig_until_true(struct rig *rig, bool (*is_true)(void *arg), void *arg)
 {
     struct mono give_up = mono_add_us(clock_mono(&clock_system), PATIENCE_US);
     while (!is_true(arg)) {
         if (!loop_step(rig->loop)) {
-            (void)usleep(200); /* so that the server gets the processor */
+            wait_for_input(rig->loop);
         }
         if (mono_before(give_up, clock_mono(&clock_system))) {
             fail_msg("what is waited for does not happen");
