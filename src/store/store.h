@@ -40,8 +40,9 @@ struct store_options {
     const struct clock *clock;
     uint64_t seed;       /* 0: from the kernel */
     int64_t max_term_ms; /* lease.max_term */
-    /* Every change of leader, in order per election, called on the lane of its owner. `kind` etc. valid
-     * during the call. NULL: not wanted. */
+    /* Every change of leader, in order per election, called on the lane of its owner; of a store that others
+     * share: what was decided here, until store_watch(). `kind` etc. valid during the call. NULL: not wanted.
+     */
     void (*on_event)(void *user, unsigned lane, const struct election_event *event);
     /* The status changed; called on lane 0. NULL: not wanted. */
     void (*on_status)(void *user);
@@ -72,6 +73,8 @@ struct store_ops {
     /* The nodes it keeps elections on, for the metric: state is 0 up, 1 recovering, 2 down. Any thread. NULL:
      * one, called as the store and in its state. */
     void (*nodes)(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg);
+    /* See store_watch(). Any thread. NULL: everything is told anyway. */
+    void (*watch)(struct store *store);
 };
 
 struct store {
@@ -97,6 +100,16 @@ static inline void store_count(struct store *store,
                                void (*row)(void *arg, struct str kind, uint64_t elections), void *arg)
 {
     store->ops->count(store, row, arg);
+}
+
+/* Somebody observes: from now on on_event is told every change, whoever made it, and expiries; some moments later,
+ * on lane 0. Costs messages and questions to the nodes, and stays. What is led at present is asked for by OP_INFO;
+ * how that ends is told too. Any thread. */
+static inline void store_watch(struct store *store)
+{
+    if (store->ops->watch != NULL) {
+        store->ops->watch(store);
+    }
 }
 
 static inline void store_close(struct store *store)

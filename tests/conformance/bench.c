@@ -105,6 +105,7 @@ static void open_store(struct bench *bench)
         fail_msg("%s", error.text);
     }
     wait_until(bench, is_up, NULL);
+    store_watch(bench->store);
 }
 
 static void close_store(struct bench *bench)

@@ -209,6 +209,56 @@ def test_names_pages_and_histories(agents, servers):
     assert agent.metric("election_agent_elections", kind="default") == 25
 
 
+# --- news of others ---
+
+def watching(agents, name, **settings):
+    """An agent that counts every change of leader, not only those it made itself."""
+    agent = agents(name, **settings)
+    environment = agent.environment
+    agent.environment = lambda: {**environment(), "ELECTION_TEST_WATCH": "1"}
+    return agent
+
+
+def changes(agent):
+    words = ("elected", "resigned", "handed_over", "expired")
+    return {word: int(agent.metric("election_agent_leader_changes_total", kind="default", reason=word)) for word in words}
+
+
+@pytest.mark.parametrize("mode", ["single", "sharding", "cluster"])
+def test_who_watches_learns_what_others_do_and_when_tenures_expire(agents, servers, mode):
+    if mode == "cluster":
+        nodes = [make_cluster(servers)[0].url]
+    elif mode == "sharding":
+        pairs = servers(6)
+        nodes = [f"{a.url}?addr=127.0.0.1:{b.port}" for a, b in zip(pairs[::2], pairs[1::2])]
+    else:
+        nodes = servers(3)
+    settings = on(nodes, REDIS_MODE=mode)
+    doer = agents("doer", **settings).start()
+    observer = watching(agents, "observer", **settings, THREADS=2).start()
+
+    def heard():  # the agent listens some moments after it is ready
+        assert campaign(doer, "probe", "p")[1]["elected"] and resign(doer, "probe", "p")[0] == 200
+        return changes(observer)["resigned"] > 0
+
+    wait_for(heard, "the first news")
+    wait_for(lambda: changes(observer)["elected"] == changes(observer)["resigned"], "the last of the first news")
+    before = changes(observer)
+    for i in range(5):
+        _, won = campaign(doer, f"e{i}", "a", 2000)
+        assert won["elected"]
+        status, _ = doer.json("PUT", f"/election/e{i}", {"leader": "b", "term": 2000, "from": "a", "token": won["token"]})
+        assert status == 200
+    assert resign(doer, "e0", "b")[0] == 200
+    assert extend(doer, "e1", "b", 2500)[0] == 200
+
+    def news():
+        after = changes(observer)
+        return {word: after[word] - before[word] for word in after}
+
+    wait_for(lambda: news() == {"elected": 5, "handed_over": 5, "resigned": 1, "expired": 4}, "the news", 10)
+
+
 # --- servers that go wrong ---
 
 def test_one_dead_node_of_three_is_not_noticed_two_are(agents, servers):
@@ -301,7 +351,7 @@ def test_a_password_is_used_and_a_wrong_one_is_named_but_never_shown(agents, ser
 
 
 ACL = ("+hello +auth +select +info +ping +client|kill +client|setname +script|load +evalsha +eval +get +set +mget +del +pttl "
-       "+pexpiretime +pexpire +pexpireat +persist +time +hget +hmget +hset +zadd +zrevrange +scan +publish").split()
+       "+pexpiretime +pexpire +pexpireat +persist +time +hget +hmget +hset +zadd +zrevrange +scan +publish +subscribe").split()
 
 
 def test_the_documented_rights_are_enough_and_a_missing_one_is_named(agents, servers):
@@ -309,8 +359,9 @@ def test_the_documented_rights_are_enough_and_a_missing_one_is_named(agents, ser
     for node in nodes:
         node.call("ACL", "SETUSER", "ela", "on", ">pw", "resetkeys", "~ela/*", "resetchannels", "&ela/events", "-@all", *ACL)
     urls = [f"redis://ela:pw@127.0.0.1:{node.port}" for node in nodes]
-    agent = agents(**on(urls)).start()
+    agent = watching(agents, "agent", **on(urls)).start()
     walk_through(agent)
+    wait_for(lambda: walk_through(agent, f"job-{time.monotonic()}") or changes(agent)["handed_over"] > 0, "the news")
     assert not says(agent, "NOPERM")
     for node in nodes:
         node.call("ACL", "SETUSER", "ela", "-set")

@@ -532,9 +532,9 @@ def test_changes_are_told_and_kept_for_display(node, server):
     told = [listener.receive()[2].split("\t") for _ in range(3)]
     listener.close()
     assert told == [
-        ["elected", "100", Node.NOTICE[3], "default", "e", "A", ""],
-        ["handed_over", "200", Node.NOTICE[3], "default", "e", "B", "A"],
-        ["resigned", "200", Node.NOTICE[3], "default", "e", "B", ""],
+        ["elected", "100", Node.NOTICE[3], "default", "e", "A", "", "5000"],
+        ["handed_over", "200", Node.NOTICE[3], "default", "e", "B", "A", "5000"],
+        ["resigned", "200", Node.NOTICE[3], "default", "e", "B", "", "5000"],
     ]
     events = node.call("HGET", "p/meta/default/e", "events").splitlines()
     assert [line.split("\t")[1] for line in events] == ["resigned", "handed_over", "elected"]

@@ -108,9 +108,25 @@ static void on_closed(struct stream *stream, enum err why)
 
 /* --- replies --- */
 
+/* ["message", channel, text]: comes unasked, where there is a channel. */
+static bool take_message(struct redis_conn *conn, const struct resp_value *value)
+{
+    if (conn->options.channel.n == 0 || value->type != RESP_ARRAY || value->n != 3 ||
+        value->items[0].type != RESP_STRING || !str_eq(value->items[0].str, STR("message"))) {
+        return false;
+    }
+    if (value->items[2].type == RESP_STRING) {
+        conn->options.message(conn, value->items[2].str);
+    }
+    return true;
+}
+
 static enum err take_reply(struct redis_conn *conn, const struct resp_value *value)
 {
     struct redis_call *call = conn->first;
+    if (take_message(conn, value)) {
+        return EA_OK;
+    }
     if (call == NULL) {
         conn_misfit(conn, "it answered more than was asked");
         return EA_PROTOCOL;

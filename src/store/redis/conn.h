@@ -49,6 +49,9 @@ struct redis_conn_options {
     bool old;                    /* treat it as one before 7.0 (for tests) */
     struct str shards_key;       /* where `shards` is kept, if any */
     struct str shards;           /* "2 of 3"; another one there is refused */
+    struct str channel;          /* listens there, and does nothing else; empty: carries commands */
+    /* A message on the channel, valid during the call. */
+    void (*message)(struct redis_conn *conn, struct str text);
     /* READY. Commands may be sent. */
     void (*up)(struct redis_conn *conn);
     /* It ended, or could not be had; `why` is printable. All calls were handed back. */

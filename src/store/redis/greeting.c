@@ -201,6 +201,12 @@ unsigned greeting_write_preparation(const struct redis_conn *conn, struct buf *o
         resp_add_u64(out, conn->client_id);
         replies++;
     }
+    if (conn->options.channel.n > 0) {
+        resp_begin(out, 2);
+        resp_add(out, STR("SUBSCRIBE"));
+        resp_add(out, conn->options.channel);
+        return replies + 1;
+    }
     if (conn->options.shards.n > 0) {
         if (conn->hello.master) {
             resp_begin(out, 4);
@@ -244,7 +250,10 @@ enum err greeting_take_preparation(struct redis_conn *conn, unsigned left, const
                                    struct error *error)
 {
     enum err err = EA_OK;
-    if (left < REDIS_SCRIPT_COUNT) {
+    if (conn->options.channel.n > 0) {
+        const char *what = left == 0 ? "SUBSCRIBE" : "CLIENT KILL";
+        err = value->type == RESP_ERROR ? refuse(error, what, value) : EA_OK;
+    } else if (left < REDIS_SCRIPT_COUNT) {
         err = value->type == RESP_ERROR ? refuse(error, "SCRIPT LOAD", value) : EA_OK;
     } else if (left == REDIS_SCRIPT_COUNT && conn->options.shards.n > 0) {
         err = check_shards(conn, value, error);

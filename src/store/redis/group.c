@@ -31,7 +31,8 @@ static void event(void *arg, const struct election_event *event)
     if (event->action == ACTION_RESIGNED) {
         census_ended(&group->lane->census, redis_hash(event->kind, event->election));
     }
-    if (options->on_event != NULL) {
+    bool watched = atomic_load_explicit(&group->lane->store->watched, memory_order_relaxed);
+    if (options->on_event != NULL && !watched) {
         options->on_event(options->user, group->lane->index, event);
     }
 }

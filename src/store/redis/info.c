@@ -235,6 +235,7 @@ static void finish(struct info *info)
             outer->err = EA_OK;
             fill_tenure(info);
             fill_lists(info);
+            listen_learnt(info->group->lane->store, outer);
             outer->done(outer);
         } else {
             redis_refuse(outer, info->inner.err, info->inner.why);

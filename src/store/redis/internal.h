@@ -8,6 +8,7 @@
  *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
  *   health.c   what is told about nodes: status, log lines
  *   info.c     OP_INFO beyond the tenure;  list.c  OP_LIST
+ *   listen.c   a watched store listens to the nodes' notices;  news.c  what they add up to
  *   census.c    elections led, per kind
  *   conn.c, greeting.c, resp.c, wire_*.c, keys.c, url.c, failure.c, script.h: one server, without the quorum
  *
@@ -78,6 +79,7 @@ struct redis_server {
 };
 
 struct redis_cluster;
+struct redis_listen;
 
 struct redis_lane {
     struct redis_store *store;
@@ -126,6 +128,11 @@ struct redis_store {
 
     struct loop_message status_message; /* to lane 0 */
     atomic_bool status_posted;
+    struct loop_message watch_message; /* to lane 0 */
+    atomic_bool watch_posted;
+    atomic_bool watched;         /* events are told by `listen`, all of them on lane 0 */
+    atomic_uint lessons;         /* on their way to lane 0 */
+    struct redis_listen *listen; /* of lane 0; NULL until it is watched */
     unsigned n_lanes;
     struct redis_lane lanes[];
 };
@@ -187,6 +194,16 @@ void health_trouble(struct redis_server *server, const struct redis_failure *fai
 void health_lane(struct redis_lane *lane);
 void health_status(struct redis_store *store, struct store_status *out);
 void health_message(struct loop *loop, struct loop_message *message);
+
+/* --- listen.c --- */
+
+struct redis_listen *listen_new(struct redis_store *store);
+void listen_close(struct redis_listen *listen);
+bool listen_is_closed(const struct redis_listen *listen);
+void listen_free(struct redis_listen *listen);
+
+/* Any lane was answered who leads: how that goes on is to be told. */
+void listen_learnt(struct redis_store *store, const struct election_request *request);
 
 /* --- info.c, list.c --- */
 

@@ -104,6 +104,25 @@ static void nodes(struct store *store, void (*row)(void *arg, const char *node, 
     }
 }
 
+static void watch_message(struct loop *loop, struct loop_message *message)
+{
+    struct redis_store *self = CONTAINER_OF(message, struct redis_store, watch_message);
+    if (!self->closing) {
+        self->listen = listen_new(self);
+    }
+    atomic_store_explicit(&self->watch_posted, false, memory_order_release);
+}
+
+static void watch(struct store *store)
+{
+    struct redis_store *self = redis_of(store);
+    if (self->options.on_event != NULL &&
+        !atomic_exchange_explicit(&self->watched, true, memory_order_acq_rel)) {
+        atomic_store_explicit(&self->watch_posted, true, memory_order_relaxed);
+        loop_post(self->lanes[0].loop, &self->watch_message);
+    }
+}
+
 /* --- open --- */
 
 static char *join(const char *a, const char *b)
@@ -246,6 +265,7 @@ static enum err open_store(struct store **out, const struct store_options *optio
     self->redis = *options->redis;
     self->n_lanes = options->n_lanes;
     self->status_message.deliver = health_message;
+    self->watch_message.deliver = watch_message;
     int failed = uv_mutex_init(&self->lock);
     if (failed != 0) {
         mem_free(self);
@@ -302,7 +322,10 @@ static bool is_closed(struct redis_store *self)
             }
         }
     }
-    return !atomic_load_explicit(&self->status_posted, memory_order_acquire);
+    return (self->listen == NULL || listen_is_closed(self->listen)) &&
+           !atomic_load_explicit(&self->watch_posted, memory_order_acquire) &&
+           atomic_load_explicit(&self->lessons, memory_order_acquire) == 0 &&
+           !atomic_load_explicit(&self->status_posted, memory_order_acquire);
 }
 
 static void stop_quorums(struct redis_store *self)
@@ -354,12 +377,18 @@ static void close_store(struct store *store)
             conn_close(&server->conn);
         }
     }
+    if (self->listen != NULL) {
+        listen_close(self->listen);
+    }
     while (!is_closed(self)) {
         step(self);
     }
     step(self); /* what the last callbacks left for the turn's end */
     for (unsigned i = 0; i < self->n_lanes; i++) {
         close_lane(&self->lanes[i]);
+    }
+    if (self->listen != NULL) {
+        listen_free(self->listen);
     }
     free_store(self);
 }
@@ -372,4 +401,5 @@ const struct store_ops store_redis_ops = {
     .count = count,
     .close = close_store,
     .nodes = nodes,
+    .watch = watch,
 };

@@ -79,5 +79,5 @@ local function notice(at, action, token, leader, previous)
     redis.pcall('PEXPIRE', KEYS[6], WEEK)
   end
   redis.pcall('PEXPIRE', KEYS[5], WEEK)
-  redis.pcall('PUBLISH', channel, table.concat({action, token, wall, kind, election, leader, previous}, '\t'))
+  redis.pcall('PUBLISH', channel, table.concat({action, token, wall, kind, election, leader, previous, term}, '\t'))
 end
