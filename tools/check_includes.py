@@ -21,6 +21,7 @@ MAY_USE = {
     "store/memory": ["store", "core", "base"],
     "store/embedded": ["store", "core", "net", "base"],
     "store/redis": ["store", "core", "net", "base"],
+    "store/kubernetes": ["store", "kube", "core", "net", "base"],
     "api": ["store", "kube", "http", "net", "metrics", "core", "base"],
     "elector": ["kube", "http", "net", "config", "base"],
     "agent": ["api", "store", "kube", "http", "net", "config", "metrics", "core", "base"],

@@ -147,6 +147,11 @@ static enum err open_store(struct agent *agent, struct error *error)
 {
     const struct config *config = agent->config;
     struct redis_options redis = redis_options(config);
+    struct kubernetes_options kubernetes = {
+        .in_cluster = config->kube_in_cluster,
+        .kubeconfig = config->kube_config,
+        .lease_namespace = config->kube_lease_namespace,
+    };
     struct store_options options = {
         .driver = config->driver,
         .lanes = agent->loops,
@@ -159,6 +164,7 @@ static enum err open_store(struct agent *agent, struct error *error)
         .path = config->embedded_path,
         .sync_power = config->embedded_sync == CONFIG_SYNC_POWER,
         .redis = &redis,
+        .kubernetes = &kubernetes,
         .on_operation = on_operation,
     };
     enum err err = store_open(&agent->store, &options, error);

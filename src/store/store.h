@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "core/event.h"
 #include "core/request.h"
+#include "store/kubernetes_options.h"
 #include "store/redis_options.h"
 
 struct loop;
@@ -52,6 +53,8 @@ struct store_options {
     bool sync_power;  /* every commit durable before the answer */
     /* redis */
     const struct redis_options *redis; /* needed during open only */
+    /* kubernetes */
+    const struct kubernetes_options *kubernetes; /* needed during open only */
     /* A node answered a command: how long it took. `node` and `operation` live as long as the store. On the
      * lane's thread. NULL: not wanted. */
     void (*on_operation)(void *user, unsigned lane, const char *node, const char *operation, bool success,

@@ -17,6 +17,7 @@
 #define FILES_OPEN     8
 
 static const struct row *chosen;
+static struct apiserver *apiserver; /* of the chosen row; NULL: none */
 
 /* --- loops --- */
 
@@ -99,6 +100,7 @@ static void open_store(struct bench *bench)
         .user = bench,
         .path = bench->row->path != NULL ? bench->row->path : bench->directory,
         .sync_power = bench->row->sync_power,
+        .kubernetes = bench->kubernetes,
     };
     open_loops(bench);
     if (store_open(&bench->store, &options, &error) != EA_OK) {
@@ -123,6 +125,7 @@ void bench_init(struct bench *bench, const struct row *row)
     bench->lanes = row->lanes;
     bench->stepping = -1;
     clock_fake_init(&bench->clock);
+    bench->kubernetes = row->api_server ? apiserver_options(apiserver) : NULL;
     arena_init(&bench->arena, NULL, 0);
     (void)snprintf(bench->directory, sizeof bench->directory, "%s", DIRECTORY_FORM);
     assert_non_null(mkdtemp(bench->directory));
@@ -154,6 +157,14 @@ void bench_restart(struct bench *bench, unsigned lanes)
 void bench_choose(const struct row *row)
 {
     chosen = row;
+    apiserver = row->api_server ? apiserver_start() : NULL;
+}
+
+void bench_dismiss(void)
+{
+    if (apiserver != NULL) {
+        apiserver_stop(apiserver);
+    }
 }
 
 int bench_set_up(void **state)

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "apiserver.h"
 #include "base/arena.h"
 #include "base/clock.h"
 #include "core/names.h"
@@ -34,6 +35,7 @@ struct row {
     const struct store_ops *ops;
     unsigned lanes;
     bool loops;       /* it lives on event loops */
+    bool api_server;  /* it keeps elections on a Kubernetes API server */
     bool survives;    /* keeps tenures over a restart */
     bool sync_power;  /* every commit durable before the answer */
     const char *path; /* NULL: a new directory */
@@ -59,6 +61,7 @@ struct bench {
     const struct row *row;
     unsigned lanes;
     struct clock_fake clock;
+    const struct kubernetes_options *kubernetes; /* NULL: no API server */
     struct store *store;
     struct loop *loops[BENCH_LANES_MAX];
     char directory[64];
@@ -125,7 +128,8 @@ struct suite {
 
 int bench_set_up(void **state);
 int bench_tear_down(void **state);
-void bench_choose(const struct row *row); /* for the tests that follow */
+void bench_choose(const struct row *row); /* for the tests that follow; starts its servers */
+void bench_dismiss(void);                 /* ends them */
 
 struct suite suite_campaign(void);
 struct suite suite_extend(void);

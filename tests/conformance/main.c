@@ -35,5 +35,6 @@ int main(int argc, char **argv)
     }
     failed += row->survives ? run_suite(row, "restart", suite_restart())
                             : run_suite(row, "restart", suite_forgetful());
+    bench_dismiss();
     return failed == 0 ? 0 : 1;
 }

@@ -9,6 +9,8 @@
 #include "store/stores.def"
 #undef STORE
 
+#define KUBERNETES .ops = &store_kubernetes_ops, .loops = true, .api_server = true, .survives = true
+
 static const struct row rows[] = {
     {.name = "memory", .ops = &store_memory_ops, .lanes = 1, .sweep = memory_sweep},
     {.name = "memory-3-lanes", .ops = &store_memory_ops, .lanes = 3, .sweep = memory_sweep},
@@ -21,6 +23,8 @@ static const struct row rows[] = {
      .survives = true,
      .sync_power = true},
     {.name = "embedded-no-file", .ops = &store_embedded_ops, .lanes = 2, .loops = true, .path = ":memory:"},
+    {.name = "kubernetes", KUBERNETES, .lanes = 1},
+    {.name = "kubernetes-3-lanes", KUBERNETES, .lanes = 3},
 };
 
 const struct row *row_find(const char *name)

@@ -32,10 +32,12 @@ def main():
     parser.add_argument("--kubeconfig", help="writes a kubeconfig for the first token")
     parser.add_argument("--ca", help="the CA that the kubeconfig names")
     parser.add_argument("--load", action="append", default=[], metavar="FILE", help="JSON objects to begin with: one, or a list")
+    parser.add_argument("--no-gc", action="store_true", help="without the garbage collector, which looks at everything after each write")
     args = parser.parse_args()
 
     tokens = dict(pair.split("=", 1) for pair in args.token)
     api = KubeApi(args.port, args.tls_cert, args.tls_key, args.client_ca, tokens)
+    api.store.pause_gc(args.no_gc)
     for path in args.load:
         with open(path, encoding="utf-8") as file:
             objects = json.load(file)
