@@ -5,10 +5,10 @@
  * as good if it carries a message. At a given rate the delay counts from when the request was due, so that a
  * slow server is not spared.
  *
- *     grpc_load --port N --method Campaign --election NAME [--fresh] [--candidate NAME --term MS]
+ *     grpc_load --port N --method Campaign --election NAME [--fresh | --spread] [--candidate NAME --term MS]
  *               [--connections N] [--rate N] [--seconds N] [--warm-up-ms N] [--hold]
  *
- * --fresh: each request is about an election of its own, NAME-1, NAME-2...
+ * --fresh: each request is about an election of its own, NAME-1, NAME-2...; --spread: each connection has one.
  * --hold: one request on each connection, then says HOLDING and keeps them open until its input ends.
  * Else prints BEGIN and END around what is measured, then one line: requests, seconds, the median, 99th
  * percentile and longest delay in microseconds, failed requests, answers that begin with true (elected, extended).
@@ -70,6 +70,7 @@ struct load {
     long seconds;
     long warm_up_ms;
     bool fresh;
+    bool spread;
     bool hold;
     /* state */
     int epoll;
@@ -166,12 +167,13 @@ static uint8_t *put_fields(const struct load *load, uint8_t *p)
     return put_text(p, "trailers");
 }
 
-static uint8_t *put_message(struct load *load, uint8_t *p)
+static uint8_t *put_message(struct load *load, const struct conn *conn, uint8_t *p)
 {
     char election[NAME_BYTES];
+    long place = load->fresh ? (long)load->asked : conn - load->conns;
     load->asked++;
-    (void)snprintf(election, sizeof election, load->fresh ? "%s-%llu" : "%s", load->election,
-                   (unsigned long long)load->asked);
+    (void)snprintf(election, sizeof election, load->fresh || load->spread ? "%s-%ld" : "%s", load->election,
+                   place);
     *p++ = 1 << 3 | 2;
     p = put_text(p, election);
     if (load->candidate != NULL) {
@@ -203,7 +205,7 @@ static void ask(struct load *load, struct conn *conn, int64_t began_ns)
     (void)put_head(request, (size_t)(end - fields), FRAME_HEADERS, FLAG_END_HEADERS, conn->stream);
     uint8_t *data = end;
     uint8_t *message = data + FRAME_HEAD_BYTES + 5;
-    end = put_message(load, message);
+    end = put_message(load, conn, message);
     data = put_head(data, (size_t)(end - message) + 5, FRAME_DATA, FLAG_END_STREAM, conn->stream);
     *data++ = 0; /* not compressed */
     (void)put_u32(data, (uint32_t)(end - message));
@@ -489,7 +491,8 @@ static void parse(struct load *load, int argc, char **argv)
         {"port", 1, NULL, 'p'},      {"method", 1, NULL, 'm'},  {"election", 1, NULL, 'e'},
         {"candidate", 1, NULL, 'c'}, {"term", 1, NULL, 't'},    {"connections", 1, NULL, 'n'},
         {"rate", 1, NULL, 'r'},      {"seconds", 1, NULL, 's'}, {"warm-up-ms", 1, NULL, 'w'},
-        {"fresh", 0, NULL, 'f'},     {"hold", 0, NULL, 'h'},    {NULL, 0, NULL, 0},
+        {"fresh", 0, NULL, 'f'},     {"spread", 0, NULL, 'd'},  {"hold", 0, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     for (int c = 0; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
@@ -522,6 +525,9 @@ static void parse(struct load *load, int argc, char **argv)
             break;
         case 'f':
             load->fresh = true;
+            break;
+        case 'd':
+            load->spread = true;
             break;
         case 'h':
             load->hold = true;

@@ -68,9 +68,9 @@ def with_costs(result, counted):
 
 
 class GrpcCase:
-    def __init__(self, name, method, election, candidate=None, term=TERM_MS, fresh=False, elected=False, reference="set"):
+    def __init__(self, name, method, election, candidate=None, term=TERM_MS, fresh=False, elected=False, reference="set", spread=False):
         self.name, self.election, self.fresh, self.elected, self.reference = f"gRPC {name}", election, fresh, elected, reference
-        self.arguments = ["--method", method, *(["--fresh"] if fresh else [])]
+        self.arguments = ["--method", method, *(["--fresh"] if fresh else []), *(["--spread"] if spread else [])]
         self.arguments += ["--candidate", candidate, "--term", str(term)] if candidate else []
         self.runs = 0
 
@@ -195,12 +195,12 @@ def number(value, form):
 
 
 def head():
-    print(f"{'':38} {'req/s':>8} {'p50 ms':>7} {'p99 ms':>7} {'cpu us':>7} {'redis us':>8} {'commands':>8} {'paced p99':>9} {'/redis':>7} {'/nginx':>7}")
+    print(f"{'':41} {'req/s':>8} {'p50 ms':>7} {'p99 ms':>7} {'cpu us':>7} {'redis us':>8} {'commands':>8} {'paced p99':>9} {'/redis':>7} {'/nginx':>7}")
 
 
 def row(name, r, paced=None, redis=None, nginx=None):
     commands = sum(r["commands"].values()) if r.get("commands") else None
-    print(f"{name:38} {r['rate']:8.0f} {r['p50']:7.2f} {r['p99']:7.2f} {number(r.get('cpu_us'), '.1f'):>7} {number(r.get('redis_us'), '.1f'):>8} "
+    print(f"{name:41} {r['rate']:8.0f} {r['p50']:7.2f} {r['p99']:7.2f} {number(r.get('cpu_us'), '.1f'):>7} {number(r.get('redis_us'), '.1f'):>8} "
           f"{number(commands, '.2f'):>8} {number(paced, '.2f'):>9} {number(redis and r['rate'] / redis, '.2f'):>7} "
           f"{number(nginx and r['rate'] / nginx, '.2f'):>7}", flush=True)
 
@@ -209,24 +209,35 @@ def said(commands):
     return ", ".join(f"{name} {n:.2f}" for name, n in sorted(commands.items(), key=lambda item: -item[1]) if n >= 0.005)
 
 
+def lead(agent, election):
+    status, _, text = agent.http("POST", f"/election/{election}", '{"candidate":"candidate-0","term":%d}' % TERM_MS)
+    if status != 200:
+        raise SystemExit(f"no leader for {election}: {status} {text}")
+
+
 def cases(agent):
-    """Elections of their own, so that no case meets what another left behind."""
-    for election in ("campaign", "own", "extend", "get"):
-        status, _, text = agent.http("POST", f"/election/{election}", '{"candidate":"candidate-0","term":%d}' % TERM_MS)
-        if status != 200:
-            raise SystemExit(f"no leader for {election}: {status} {text}")
+    """Elections of their own, so that no case meets what another left behind: one for all connections, or one for each."""
+    for election in ("lost", "get", "extend", "own"):
+        lead(agent, election)
+        for i in range(CONNECTIONS):
+            lead(agent, f"{election}-{i}")
     own = '{"candidate":"candidate-0","term":%d}' % TERM_MS
+    lost = own.replace("candidate-0", "candidate-1")
     return [
-        GrpcCase("losing campaign", "Campaign", "campaign", "candidate-1"),
-        GrpcCase("get leader", "GetLeader", "get", reference="get"),
-        GrpcCase("extend", "ExtendElectedTerm", "extend", "candidate-0", elected=True, reference="script"),
-        GrpcCase("campaign by the leader", "Campaign", "own", "candidate-0", elected=True, reference="script"),
-        GrpcCase("campaign, won (new elections)", "Campaign", "new", "candidate-0", FRESH_MS, True, True, "new"),
-        HttpCase("losing campaign", "POST", "campaign", own.replace("candidate-0", "candidate-1")),
-        HttpCase("get leader", "GET", "get", reference="get"),
-        HttpCase("extend", "PATCH", "extend", own.replace("candidate", "leader", 1), reference="script"),
-        HttpCase("campaign by the leader", "POST", "own", own, reference="script"),
-        HttpCase("campaign, won (new elections)", "POST", "fresh", own.replace(str(TERM_MS), str(FRESH_MS)), "new", True),
+        GrpcCase("losing campaign, 100 elections", "Campaign", "lost", "candidate-1", spread=True),
+        GrpcCase("get leader, 100 elections", "GetLeader", "get", reference="get", spread=True),
+        GrpcCase("extend, 100 elections", "ExtendElectedTerm", "extend", "candidate-0", elected=True, reference="script", spread=True),
+        GrpcCase("campaign by leader, 100 elections", "Campaign", "own", "candidate-0", elected=True, reference="script", spread=True),
+        GrpcCase("campaign won, new elections", "Campaign", "new", "candidate-0", FRESH_MS, fresh=True, elected=True, reference="new"),
+        GrpcCase("losing campaign, one election", "Campaign", "lost", "candidate-1"),
+        GrpcCase("get leader, one election", "GetLeader", "get", reference="get"),
+        GrpcCase("extend, one election", "ExtendElectedTerm", "extend", "candidate-0", elected=True, reference="script"),
+        GrpcCase("campaign by leader, one election", "Campaign", "own", "candidate-0", elected=True, reference="script"),
+        HttpCase("losing campaign, one election", "POST", "lost", lost),
+        HttpCase("get leader, one election", "GET", "get", reference="get"),
+        HttpCase("extend, one election", "PATCH", "extend", own.replace("candidate", "leader", 1), reference="script"),
+        HttpCase("campaign by leader, one election", "POST", "own", own, reference="script"),
+        HttpCase("campaign won, new elections", "POST", "fresh", own.replace(str(TERM_MS), str(FRESH_MS)), "new", True),
     ]
 
 
@@ -234,7 +245,7 @@ def bench_speed(agent, servers, nginx, options, tmp):
     counters = Counters(agent.pid, servers)
     counters.directory = tmp
     reference = RedisReference(servers, options.seconds)
-    listed = cases(agent)
+    listed = [case for case in cases(agent) if options.cases in case.name]
     results, paced, alone = {}, {}, {}
     web = {"gRPC": [], "HTTP": []}
     for _ in range(options.rounds):
@@ -262,7 +273,7 @@ def bench_speed(agent, servers, nginx, options, tmp):
     row("nginx return 200, HTTP/1.1 (wrk)", web["HTTP"])
     row("nginx return 200, HTTP/2 (h2load)", web["gRPC"])
     print("commands per request, as the three servers counted them together (those inside of scripts too):")
-    for case in listed[:5]:
+    for case in listed:
         print(f"  {case.name}: {said(median(results[case.name])['commands'])}", flush=True)
 
 

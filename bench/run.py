@@ -340,6 +340,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
+    parser.add_argument("--cases", default="", help="redis: only cases with this in their name")
     parser.add_argument("--only", default="http,grpc,memory,loops,leases,redis")
     options = parser.parse_args()
     wanted = options.only.split(",")
