@@ -350,14 +350,28 @@ unsigned attempt_same_name(const struct quorum *q, const struct attempt *a, cons
 
 /* --- Answering --- */
 
+/* Those that joined get the first one's answer. The leader it names may lie in the memory of the first. */
+static void share_answer(struct election_request *first)
+{
+    for (struct election_request *r = first->next; r != NULL; r = r->next) {
+        r->elected = first->elected;
+        r->tenure = first->tenure;
+        if (str_eq(r->tenure.leader, r->candidate)) {
+            r->tenure.leader = r->candidate;
+        }
+    }
+}
+
 void attempt_answer(struct quorum *q, struct attempt *a, enum err err, const char *why)
 {
     struct election_request *request = a->request;
+    join_close(q, a);
+    share_answer(request);
     a->request = NULL;
     wheel_stop(&q->wheel, &a->timer);
     q->n_blocked -= attempt_phase(a) == PHASE_BLOCKED ? 1 : 0;
     attempt_move(a, PHASE_OVER);
-    while (request != NULL) { /* reads that joined */
+    while (request != NULL) { /* and those that joined */
         struct election_request *next = request->next;
         request->err = err;
         request->why = str_of(why);

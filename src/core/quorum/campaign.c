@@ -1,7 +1,8 @@
 /*
  * Campaigns. Round 1 sets the bare lease where nothing stands; round 2 claims it with a token, or looks where the name was
  * there already. Campaigns for one election inside this agent are served in order: the head of the line works,
- * the others wait, and share its loss if they came before its sets were sent.
+ * the others wait. If they came before its commands were sent they share its loss, and its success if they are
+ * of the same candidate.
  */
 #include <assert.h>
 
@@ -44,11 +45,12 @@ static void become_head(struct quorum *q, struct attempt *a)
     q->starts_end = &a->waiter_next;
 }
 
-/* Q17: nothing of the head's present round 1 can have reached a node yet. */
-static bool sets_unsent(const struct quorum *q, const struct attempt *head)
+/* Q17: nothing of the head's present first round (sets; looks, if it may lead already) can have reached a node yet. */
+static bool is_unsent(const struct quorum *q, const struct attempt *head)
 {
-    if (attempt_phase(head) != PHASE_SET) {
-        return attempt_phase(head) == PHASE_QUEUED;
+    enum phase phase = attempt_phase(head);
+    if (phase != PHASE_SET && !(phase == PHASE_LOOK && head->hinted)) {
+        return phase == PHASE_QUEUED;
     }
     for (unsigned i = 0; i < q->n; i++) {
         const struct slot *s = &head->slots[i];
@@ -67,7 +69,7 @@ void campaign_enter(struct quorum *q, struct attempt *a)
         return;
     }
     a->queued = true;
-    a->joined = sets_unsent(q, head);
+    a->joined = is_unsent(q, head);
     if (head->waiters == NULL) {
         head->waiters = a;
     } else {
@@ -288,6 +290,21 @@ static void campaign_note(struct quorum *q, struct attempt *a, struct slot *s,
 
 /* --- Deciding --- */
 
+/* Those that wait, are the same candidate and asked for no more than was written, and that before it was. */
+static void share_win(struct quorum *q, struct attempt *a, uint64_t token)
+{
+    for (struct attempt *w = a->waiters; w != NULL; w = w->waiter_next) {
+        bool equal = w->request != NULL && w->joined && w->session == NULL && w->term_ms <= a->term_ms &&
+                     w->past < token && str_eq(w->names.candidate, a->names.candidate);
+        if (equal) {
+            w->valid_until = lease_valid_until(w->request->start, w->term_ms);
+        }
+        if (equal && mono_before(q->now.mono, w->valid_until)) { /* Q6 */
+            attempt_win(q, w, token);
+        }
+    }
+}
+
 static void win(struct quorum *q, struct attempt *a, uint64_t token, bool claimed)
 {
     if (!mono_before(q->now.mono, a->valid_until) && !q->faults.validity_unchecked) {
@@ -305,6 +322,9 @@ static void win(struct quorum *q, struct attempt *a, uint64_t token, bool claime
     attempt_win(q, a, token);
     if (claimed && q->hooks.event != NULL) {
         q->hooks.event(q->hooks.arg, &event);
+    }
+    if (a->session == NULL) {
+        share_win(q, a, token);
     }
     campaign_leave(q, a);
 }
@@ -354,12 +374,18 @@ static void start_claim(struct quorum *q, struct attempt *a)
     attempt_round(q, a, PHASE_CLAIM);
 }
 
-static void start_set(struct quorum *q, struct attempt *a)
+/* The first round, or that of another try: who waits by now shares what comes of it. */
+static void start_round(struct quorum *q, struct attempt *a, enum phase phase)
 {
     for (struct attempt *w = a->waiters; w != NULL; w = w->waiter_next) {
         w->joined = true;
     }
-    attempt_round(q, a, PHASE_SET);
+    attempt_round(q, a, phase);
+}
+
+static void start_set(struct quorum *q, struct attempt *a)
+{
+    start_round(q, a, PHASE_SET);
 }
 
 /* Nothing was placed that would have to be undone, and the answers under way may still name one leader on q: with
@@ -550,7 +576,7 @@ static void begin(struct quorum *q, struct attempt *a)
         attempt_block(q, a, PHASE_QUEUED);
     } else if (hint_get(q, &a->names) > a->past) {
         a->hinted = true;
-        attempt_round(q, a, PHASE_LOOK);
+        start_round(q, a, PHASE_LOOK);
     } else {
         start_set(q, a);
     }

@@ -6,6 +6,7 @@
  *   campaign.c   set, look, claim; campaigns for one election are served in order
  *   extend.c     look, refill
  *   resign.c     handover.c     read.c
+ *   join.c       equal reads and extends are asked once
  *   node.c       what we think of each node, one command about it at a time; raising ahead
  *   admission.c  how a node without proven memory comes back
  *   hint.c       who leads through us, perhaps
@@ -150,7 +151,7 @@ struct attempt_ops {
 };
 
 struct attempt {
-    struct map_node node; /* a campaign at the head of its election, or a read to be joined */
+    struct map_node node; /* a campaign at the head of its election, or what may be joined */
     struct attempt *prev; /* in quorum->attempts */
     struct attempt *next;
     struct attempt *waiters; /* head of an election: who comes behind */
@@ -158,14 +159,16 @@ struct attempt {
     struct attempt *waiter_next;
     struct wheel_entry timer;
     const struct attempt_ops *ops;
-    struct election_request *request; /* NULL when answered; reads: a chain of all that joined */
+    struct election_request *request; /* NULL when answered; the first of those that joined (join.c) */
     struct quorum_session *session;
     struct quorum_names names;
     struct sm phase;
-    bool head;   /* in quorum->heads, or quorum->reads */
-    bool joined; /* a waiting campaign that may share the head's loss: it came before the head's sets left */
-    bool small;  /* which slab */
-    bool won;    /* answered with success: what lacks it may be repaired until valid_until */
+    bool head;     /* in quorum->heads */
+    bool joinable; /* in quorum->joins */
+    bool
+        joined; /* a waiting campaign that may share the head's outcome: it came before the head's commands left */
+    bool small; /* which slab */
+    bool won;   /* answered with success: what lacks it may be repaired until valid_until */
     bool looked_again;
     bool hinted;    /* began with look */
     bool confirmed; /* resign: a node had the tenure `known` */
@@ -212,7 +215,7 @@ struct quorum {
     struct slab small;
     struct slab large;
     struct map heads;
-    struct map reads;
+    struct map joins;
     struct attempt *attempts; /* oldest first */
     struct attempt *attempts_last;
     uint64_t n_attempts;
@@ -348,8 +351,13 @@ void campaign_leave(struct quorum *q, struct attempt *a);
 /* --- read.c --- */
 
 /* True if the request found a read that was not sent yet. */
-bool read_join(struct quorum *q, struct election_request *request);
-void read_open(struct quorum *q, struct attempt *a);
+/* --- join.c: reads, and extends without a session --- */
+
+/* True if an equal one that was not sent yet answers this request too. */
+bool join_equal(struct quorum *q, struct election_request *request);
+/* Others may join `a`, until it is answered. */
+void join_open(struct quorum *q, struct attempt *a);
+void join_close(struct quorum *q, struct attempt *a);
 
 /* --- hint.c --- */
 

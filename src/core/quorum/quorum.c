@@ -41,7 +41,7 @@ struct quorum *quorum_new(const struct quorum_options *options, struct quorum_no
     wheel_init(&q->wheel, now.mono);
     attempts_init(q);
     map_init(&q->heads);
-    map_init(&q->reads);
+    map_init(&q->joins);
     q->starts_end = &q->starts;
     q->answered_end = &q->answered;
     q->reachable_since = now.mono;
@@ -61,7 +61,7 @@ void quorum_free(struct quorum *q)
         attempt_free(q, q->attempts);
     }
     map_fini(&q->heads);
-    map_fini(&q->reads);
+    map_fini(&q->joins);
     slab_fini(&q->small);
     slab_fini(&q->large);
     mem_free(q->hints);
@@ -176,7 +176,8 @@ static void submit(struct quorum *q, struct election_request *request, struct qu
         refuse(q, request, "the deadline was over before the store could be asked");
         return;
     }
-    if (ops == &read_ops && read_join(q, request)) {
+    bool joinable = ops == &read_ops || (ops == &extend_ops && session == NULL);
+    if (joinable && join_equal(q, request)) {
         return;
     }
     struct attempt *a = attempt_new(q, request, ops);
@@ -185,8 +186,8 @@ static void submit(struct quorum *q, struct election_request *request, struct qu
         campaign_enter(q, a);
         return;
     }
-    if (ops == &read_ops) {
-        read_open(q, a);
+    if (joinable) {
+        join_open(q, a);
     }
     ops->start(q, a);
     attempt_settle(q, a);

@@ -1,70 +1,8 @@
-/*
- * Reads: who leads, as q nodes say. A read that is asked while an equal one has not been sent yet joins it: its answer is of
- * a moment after it was asked.
- */
+/* Reads: who leads, as q nodes say. Equal ones that were not sent yet are asked once: join.c. */
 #include "core/quorum/internal.h"
-
-#define READ_JOIN_US 100000 /* deadlines that differ by more are not served by one read */
 
 static const char *const why_no_quorum = "no majority of the store's nodes agrees on who leads";
 static const char *const why_no_time = "no majority of the store's nodes answered in time";
-
-static uint64_t read_hash(const struct quorum *q, const struct election_request *request)
-{
-    return str_hash(request->election, str_hash(request->kind, q->seed)) + (request->op == OP_INFO ? 1 : 0);
-}
-
-static bool unsent(const struct quorum *q, const struct attempt *a)
-{
-    for (unsigned i = 0; i < q->n; i++) {
-        const struct slot *s = &a->slots[i];
-        if (s->round != 0 && (!s->out || s->cmd.sent)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void close_join(struct quorum *q, struct attempt *a)
-{
-    if (a->head) {
-        a->head = false;
-        map_remove(&q->reads, &a->node);
-    }
-}
-
-bool read_join(struct quorum *q, struct election_request *request)
-{
-    uint64_t hash = read_hash(q, request);
-    struct map_node *n = map_first(&q->reads, hash);
-    for (; n != NULL; n = map_next(n, hash)) {
-        struct attempt *a = CONTAINER_OF(n, struct attempt, node);
-        if (!str_eq(a->names.election, request->election) || !str_eq(a->names.kind, request->kind) ||
-            a->request->op != request->op) {
-            continue;
-        }
-        if (!unsent(q, a)) {
-            close_join(q, a);
-            return false;
-        }
-        /* The one attempt ends by its own deadline, which must suit both. */
-        struct mono latest = mono_add_ms(q->now.mono, q->options.operation_timeout_ms);
-        int64_t later_us = mono_sub(mono_min(request->deadline, latest), a->deadline) - QUORUM_TIMER_US;
-        if (later_us < 0 || later_us > READ_JOIN_US) {
-            continue;
-        }
-        request->next = a->request->next;
-        a->request->next = request;
-        return true;
-    }
-    return false;
-}
-
-void read_open(struct quorum *q, struct attempt *a)
-{
-    a->head = true;
-    map_add(&q->reads, &a->node, read_hash(q, a->request));
-}
 
 static void read_start(struct quorum *q, struct attempt *a)
 {
@@ -90,12 +28,9 @@ static void read_note(struct quorum *q, struct attempt *a, struct slot *s, const
 static void finish(struct quorum *q, struct attempt *a, enum err err, const char *why,
                    const struct election_tenure *tenure)
 {
-    close_join(q, a);
-    for (struct election_request *r = a->request; r != NULL; r = r->next) {
-        r->elected = false;
-        /* Nobody leads, and whatever else is remembered of the election is not ours to know. */
-        r->tenure = *tenure;
-    }
+    a->request->elected = false;
+    /* Nobody leads, and whatever else is remembered of the election is not ours to know. */
+    a->request->tenure = *tenure;
     attempt_answer(q, a, err, why);
 }
 

@@ -464,6 +464,58 @@ static void campaigns_for_one_election_are_served_in_order_and_share_a_loss(void
     rig_free(rig);
 }
 
+static void equal_campaigns_of_a_leader_share_one_look(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask first = {0};
+    uint64_t token = elect(rig, &first, "a");
+    struct ask a = {0};
+    struct ask equal = {0};
+    struct ask longer = {.request.term_ms = RIG_TERM_MS + 1};
+    struct ask past = {.request.past = token};
+    struct ask other = {0};
+    struct ask late = {0};
+    rig_campaign(rig, &a, "a");
+    rig_campaign(rig, &equal, "a");
+    rig_campaign(rig, &longer, "a");
+    rig_campaign(rig, &past, "a");
+    rig_campaign(rig, &other, "b");
+    struct quorum_owner owner = owner_of(rig_expect(rig, 0, QUORUM_LOOK));
+    rig_campaign(rig, &late, "a"); /* the look may have reached a node */
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OK, .token = token, .owner = owner));
+    assert_true(a.request.elected);
+    assert_true(equal.request.elected);
+    assert_int_equal(equal.request.tenure.token, token);
+    assert_int_equal(longer.done + past.done + other.done + late.done, 0);
+    owner = owner_of(
+        rig_expect(rig, 0, QUORUM_LOOK)); /* that of the longer term, which serves the late one too */
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OK, .token = token, .owner = owner));
+    assert_true(longer.request.elected);
+    assert_true(late.request.elected);
+    assert_int_equal(past.done + other.done, 0);
+    rig_free(rig);
+}
+
+static void equal_campaigns_share_a_claim_but_not_beyond_their_validity(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    struct ask equal = {0};
+    struct ask brief = {.request.term_ms = 1000};
+    rig_campaign(rig, &a, "a");
+    rig_campaign(rig, &equal, "a");
+    rig_campaign(rig, &brief, "a");
+    rig_exchange(rig, 0, 1, QUORUM_SET, R(NEW, ));
+    rig_advance_ms(rig, 1000);
+    rig_exchange(rig, 0, 1, QUORUM_CLAIM, R(OK, ));
+    assert_true(a.request.elected);
+    assert_true(equal.request.elected);
+    assert_int_equal(equal.request.tenure.token, a.request.tenure.token);
+    assert_false(brief.request.elected);
+    assert_int_equal(rig->events, 1);
+    rig_free(rig);
+}
+
 static void who_waits_runs_when_the_head_has_won(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -647,6 +699,8 @@ int main(void)
         cmocka_unit_test(a_recovering_node_is_peeked_at_and_helps_nobody_to_win),
         cmocka_unit_test(two_ready_nodes_new_and_own_on_the_recovering_one_is_no_win),
         cmocka_unit_test(campaigns_for_one_election_are_served_in_order_and_share_a_loss),
+        cmocka_unit_test(equal_campaigns_of_a_leader_share_one_look),
+        cmocka_unit_test(equal_campaigns_share_a_claim_but_not_beyond_their_validity),
         cmocka_unit_test(who_waits_runs_when_the_head_has_won),
         cmocka_unit_test(who_waits_too_long_is_answered_in_time),
         cmocka_unit_test(nothing_is_elected_when_no_validity_is_left),

@@ -26,6 +26,44 @@ static void one_token_on_a_quorum_is_success(void **state)
     rig_free(rig);
 }
 
+static void equal_extensions_are_asked_once(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    struct ask equal = {0};
+    struct ask longer = {.request.term_ms = RIG_TERM_MS + 1};
+    struct ask unnamed = {0};
+    struct ask late = {0};
+    char name[] = "a";
+    rig_extend(rig, &a, "a", 900);
+    rig_extend(rig, &equal, name, 900);
+    rig_extend(rig, &longer, "a", 900);
+    rig_extend(rig, &unnamed, "a", 0);
+    assert_int_equal(rig->n_out[0], 3);
+    struct quorum_owner owner = looked(rig, 0);
+    rig_extend(rig, &late, "a", 900); /* the look may have reached a node */
+    assert_int_equal(rig->n_out[0], 4);
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OK, .token = 900, .owner = owner));
+    assert_int_equal(a.done + equal.done, 2);
+    assert_int_equal(equal.request.err, EA_OK);
+    assert_int_equal(equal.request.tenure.token, 900);
+    assert_ptr_equal(equal.request.tenure.leader.p, name); /* nothing of another request */
+    assert_int_equal(longer.done + unnamed.done + late.done, 0);
+    rig_free(rig);
+}
+
+static void a_session_extends_for_itself(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    struct ask session = {0};
+    rig_extend(rig, &a, "a", 900);
+    session.request = (struct election_request){.op = OP_EXTEND, .candidate = STR("a"), .token = 900};
+    rig_submit(rig, &session, &session.session);
+    assert_int_equal(rig->n_out[0], 2);
+    rig_free(rig);
+}
+
 static void a_node_that_lacks_the_lease_is_repaired_afterwards(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -364,6 +402,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_token_on_a_quorum_is_success),
+        cmocka_unit_test(equal_extensions_are_asked_once),
+        cmocka_unit_test(a_session_extends_for_itself),
         cmocka_unit_test(a_node_that_lacks_the_lease_is_repaired_afterwards),
         cmocka_unit_test(a_late_repair_is_not_sent_when_the_validity_is_over),
         cmocka_unit_test(a_node_that_did_not_answer_is_not_repaired),
