@@ -12,12 +12,15 @@
 
 #define PATIENCE_US    INT64_C(20000000) /* of real time, for what other threads do */
 #define DEADLINE_MS    3000
+#define WAIT_US        1000
+#define WATCH_MS       5
 #define QUIET_ROUNDS   3 /* turns in which nothing happens before the bench is taken to be quiet */
 #define DIRECTORY_FORM "/tmp/election-conformance-XXXXXX"
 #define FILES_OPEN     8
 
 static const struct row *chosen;
 static struct apiserver *apiserver; /* of the chosen row; NULL: none */
+static struct servers *chosen_servers;
 
 /* --- loops --- */
 
@@ -32,10 +35,45 @@ static bool step(struct bench *bench)
     return any;
 }
 
-static void settle(struct bench *bench)
+/*
+ * Until nothing happens any more. What servers have been sent is answered before they answer us, or together with
+ * that: so after a quiet round, and another, nothing is under way. True if anything happened.
+ */
+static bool settle(struct bench *bench)
 {
+    bool any = false;
     for (unsigned quiet = 0; quiet < QUIET_ROUNDS;) {
-        quiet = step(bench) ? 0 : quiet + 1;
+        bool stepped = step(bench);
+        any = any || stepped;
+        quiet = stepped ? 0 : quiet + 1;
+        if (!stepped && bench->servers != NULL) {
+            servers_hear(bench->servers);
+        }
+    }
+    return any;
+}
+
+static void move_time(struct bench *bench, int64_t us)
+{
+    clock_fake_advance_us(&bench->clock, us);
+    if (bench->servers != NULL) {
+        servers_advance_us(bench->servers, us);
+    }
+    if (bench->row->sweep != NULL) {
+        bench->row->sweep(bench->store);
+    }
+}
+
+/* Others have to do something first: a thread that writes, or the clock. */
+static void wait_a_little(struct bench *bench)
+{
+    if (bench->servers != NULL) {
+        if (!settle(bench)) {
+            move_time(bench, WAIT_US);
+            bench->ahead_us += WAIT_US;
+        }
+    } else if (!step(bench)) {
+        (void)sched_yield();
     }
 }
 
@@ -44,9 +82,7 @@ static void wait_until(struct bench *bench, bool (*is_true)(struct bench *bench,
 {
     struct mono give_up = mono_add_us(clock_mono(&clock_system), PATIENCE_US);
     while (!is_true(bench, arg)) {
-        if (!step(bench)) {
-            (void)sched_yield(); /* a writer thread may be at work */
-        }
+        wait_a_little(bench);
         if (mono_before(give_up, clock_mono(&clock_system))) {
             fail_msg("%s: nothing happens any more", bench->row->name);
         }
@@ -86,6 +122,22 @@ static bool is_up(struct bench *bench, const void *arg)
     return status.state == STORE_UP;
 }
 
+static void note_node(void *arg, const char *node, int state)
+{
+    bool *ready = arg;
+    *ready = *ready && state == 0;
+}
+
+/* A quorum is up with a majority; tests begin with all. */
+static bool is_whole(struct bench *bench, const void *arg)
+{
+    bool whole = is_up(bench, arg);
+    if (whole && bench->row->ops->nodes != NULL) {
+        bench->row->ops->nodes(bench->store, note_node, &whole);
+    }
+    return whole;
+}
+
 static void open_store(struct bench *bench)
 {
     struct error error = ERROR_NONE;
@@ -101,13 +153,20 @@ static void open_store(struct bench *bench)
         .path = bench->row->path != NULL ? bench->row->path : bench->directory,
         .sync_power = bench->row->sync_power,
         .kubernetes = bench->kubernetes,
+        .redis = bench->servers != NULL ? servers_options(bench->servers) : NULL,
     };
     open_loops(bench);
     if (store_open(&bench->store, &options, &error) != EA_OK) {
         fail_msg("%s", error.text);
     }
-    wait_until(bench, is_up, NULL);
+    wait_until(bench, is_whole, NULL);
     store_watch(bench->store);
+    for (int ms = 0; bench->servers != NULL && ms < WATCH_MS; ms++) { /* until it listens to them */
+        (void)settle(bench);
+        move_time(bench, WAIT_US);
+        bench->ahead_us += WAIT_US;
+    }
+    (void)settle(bench);
 }
 
 static void close_store(struct bench *bench)
@@ -126,10 +185,17 @@ void bench_init(struct bench *bench, const struct row *row)
     bench->stepping = -1;
     clock_fake_init(&bench->clock);
     bench->kubernetes = row->api_server ? apiserver_options(apiserver) : NULL;
+    bench->servers = row->plan != NULL ? chosen_servers : NULL;
+    if (bench->servers != NULL) {
+        servers_empty(bench->servers);
+        bench->clock.mono = servers_mono(bench->servers); /* theirs never goes back */
+        bench->clock.wall = servers_wall(bench->servers);
+    }
     arena_init(&bench->arena, NULL, 0);
     (void)snprintf(bench->directory, sizeof bench->directory, "%s", DIRECTORY_FORM);
     assert_non_null(mkdtemp(bench->directory));
     open_store(bench);
+    bench->ahead_us = 0;
 }
 
 static int remove_entry(const char *path, const struct stat *stat, int type, struct FTW *ftw)
@@ -139,7 +205,7 @@ static int remove_entry(const char *path, const struct stat *stat, int type, str
 
 void bench_fini(struct bench *bench)
 {
-    settle(bench);
+    (void)settle(bench);
     close_store(bench);
     assert_int_equal(nftw(bench->directory, remove_entry, FILES_OPEN, FTW_DEPTH | FTW_PHYS), 0);
     arena_reset(&bench->arena);
@@ -147,7 +213,7 @@ void bench_fini(struct bench *bench)
 
 void bench_restart(struct bench *bench, unsigned lanes)
 {
-    settle(bench);
+    (void)settle(bench);
     close_store(bench);
     bench->lanes = lanes;
     bench->n_events = 0;
@@ -158,12 +224,17 @@ void bench_choose(const struct row *row)
 {
     chosen = row;
     apiserver = row->api_server ? apiserver_start() : NULL;
+    chosen_servers = row->plan != NULL ? servers_start(row->plan) : NULL;
 }
 
 void bench_dismiss(void)
 {
     if (apiserver != NULL) {
         apiserver_stop(apiserver);
+    }
+    if (chosen_servers != NULL) {
+        servers_stop(chosen_servers);
+        chosen_servers = NULL;
     }
 }
 
@@ -191,16 +262,23 @@ struct mono bench_now(const struct bench *bench)
 
 void bench_advance_us(struct bench *bench, int64_t us)
 {
-    clock_fake_advance_us(&bench->clock, us);
-    if (bench->row->sweep != NULL) {
-        bench->row->sweep(bench->store);
+    int64_t gone_us = us < bench->ahead_us ? us : bench->ahead_us;
+    if (bench->servers != NULL) {
+        (void)settle(bench); /* what is under way belongs to the time before */
     }
-    settle(bench);
+    bench->ahead_us -= gone_us;
+    move_time(bench, us - gone_us);
+    (void)settle(bench);
 }
 
 void bench_advance_ms(struct bench *bench, int64_t ms)
 {
     bench_advance_us(bench, ms * US_PER_MS);
+}
+
+void bench_end_us(struct bench *bench, int64_t us)
+{
+    bench_advance_us(bench, us + bench->row->late_us);
 }
 
 /* --- questions --- */
@@ -301,6 +379,8 @@ static struct asked *submit_all(struct bench *bench, const struct election_reque
 {
     struct asked *asked = mem_zalloc(n * sizeof *asked);
     memset(answers, 0, n * sizeof *answers);
+    bench->asked = bench->clock.mono;
+    bench->asked_wall = bench->clock.wall;
     for (size_t i = 0; i < n; i++) {
         asked[i] = (struct asked){questions[i], bench, &answers[i]};
         asked[i].request.arena = &bench->arena;
@@ -324,7 +404,7 @@ void bench_ask_many(struct bench *bench, const struct election_request *question
 {
     struct asked *asked = submit_all(bench, questions, answers, n);
     wait_until(bench, all_answered, &(struct waited){answers, n});
-    settle(bench);
+    (void)settle(bench);
     expect_answered_once(answers, n);
     mem_free(asked);
 }
@@ -423,6 +503,27 @@ void expect_elected(const struct answer *answer, const char *leader)
     assert_true(answer->tenure.token > 0);
 }
 
+void expect_term(const struct bench *bench, const struct answer *answer, int64_t term_ms)
+{
+    assert_int_equal(answer->tenure.expires.us, mono_add_ms(bench->asked, term_ms).us);
+}
+
+void expect_expires(const struct bench *bench, const struct answer *answer, struct mono expires)
+{
+    if (bench->row->lean) {
+        assert_true(answer->tenure.expires.us <= expires.us);
+    } else {
+        assert_int_equal(answer->tenure.expires.us, expires.us);
+    }
+}
+
+void expect_wall(const struct bench *bench, struct wall told, struct wall expected)
+{
+    if (!bench->row->lean || told.us != 0) {
+        assert_int_equal(told.us, expected.us);
+    }
+}
+
 static bool has_events(struct bench *bench, const void *arg)
 {
     return bench->n_events >= *(const size_t *)arg;
@@ -431,7 +532,7 @@ static bool has_events(struct bench *bench, const void *arg)
 const struct election_event *bench_event(struct bench *bench, size_t n)
 {
     wait_until(bench, has_events, &n);
-    settle(bench);
+    (void)settle(bench);
     assert_int_equal(bench->n_events, n);
     return &bench->events[n - 1];
 }

@@ -2,7 +2,8 @@
  * A store on the bench: one row of rows.c, opened, with a clock that the test moves, asked one question at a
  * time or many at once. Tests see only this, so that they run against every store.
  *
- * To add a store: a row in rows.c. A store with loops and no server beside it needs nothing else.
+ * To add a store: a row in rows.c. A store with loops and no server beside it needs nothing else; servers are
+ * started as the row plans them (servers.h), on the bench's clock.
  */
 #ifndef EA_CONFORMANCE_BENCH_H
 #define EA_CONFORMANCE_BENCH_H
@@ -20,6 +21,7 @@
 #include "base/clock.h"
 #include "core/names.h"
 #include "core/request.h"
+#include "servers.h"
 #include "store/store.h"
 
 #define BENCH_LANES_MAX   4
@@ -29,16 +31,30 @@
 
 struct bench;
 
+struct exclusion {
+    const char *test;
+    const char *why;
+};
+
 /* How a store is kept on the bench. */
 struct row {
     const char *name;
     const struct store_ops *ops;
     unsigned lanes;
-    bool loops;       /* it lives on event loops */
-    bool api_server;  /* it keeps elections on a Kubernetes API server */
-    bool survives;    /* keeps tenures over a restart */
-    bool sync_power;  /* every commit durable before the answer */
-    const char *path; /* NULL: a new directory */
+    bool loops;      /* it lives on event loops */
+    bool api_server; /* it keeps elections on a Kubernetes API server */
+    bool survives;   /* keeps tenures over a restart */
+    bool sync_power; /* every commit durable before the answer */
+    /* An answer holds what its own operation learnt: who leads, the token, what is promised by it. What others were
+     * promised, and times for display, would cost every server one more question (OP_INFO asks it). */
+    bool lean;
+    /* A tenure may be found so long after its end: servers count in milliseconds, and a key is there through the one
+     * in which it ends. */
+    int64_t late_us;
+    /* Tests that the store by its nature can't pass, and why. */
+    const struct exclusion *excluded; /* ends with an empty row; NULL: none */
+    const char *path;                 /* NULL: a new directory */
+    const struct servers_plan *plan;  /* NULL: it has no servers beside it */
     /* Tells the store that time has passed, where its loops don't. NULL: they do. */
     void (*sweep)(struct store *store);
 };
@@ -62,6 +78,10 @@ struct bench {
     unsigned lanes;
     struct clock_fake clock;
     const struct kubernetes_options *kubernetes; /* NULL: no API server */
+    struct servers *servers;                     /* NULL: none */
+    int64_t ahead_us;                            /* by which time went on while an answer was waited for */
+    struct mono asked;                           /* when the last question was submitted */
+    struct wall asked_wall;
     struct store *store;
     struct loop *loops[BENCH_LANES_MAX];
     char directory[64];
@@ -80,9 +100,16 @@ void bench_restart(struct bench *bench, unsigned lanes); /* closes and opens aga
 
 /* --- time --- */
 
+/*
+ * Time stands still while a question is answered, so that what the answer says of it can be expected exactly. Where an
+ * answer takes time (two lanes split a vote, and try again after a random wait), it goes on until the answer is
+ * there, and the next advance is shortened by that.
+ */
 struct mono bench_now(const struct bench *bench);
 void bench_advance_us(struct bench *bench, int64_t us);
 void bench_advance_ms(struct bench *bench, int64_t ms);
+/* So far, and as much farther as the end of a tenure at that moment needs to be seen. */
+void bench_end_us(struct bench *bench, int64_t us);
 
 /* --- questions --- */
 
@@ -113,6 +140,11 @@ void expect_leader(const struct answer *answer, enum err err, const char *leader
 void expect_nobody(const struct answer *answer, enum err err);
 void expect_elected(const struct answer *answer, const char *leader);
 void expect_str(struct str s, const char *expected);
+/* The operation itself promises it: from when it was asked. */
+void expect_term(const struct bench *bench, const struct answer *answer, int64_t term_ms);
+/* What somebody was promised before; a lean answer may tell nothing, or less, never more. */
+void expect_expires(const struct bench *bench, const struct answer *answer, struct mono expires);
+void expect_wall(const struct bench *bench, struct wall told, struct wall expected);
 
 /* Waits until `n` events have been told in all, then nothing more may come; the n-th is returned. */
 const struct election_event *bench_event(struct bench *bench, size_t n);

@@ -9,22 +9,70 @@
 #include "store/stores.def"
 #undef STORE
 
-#define KUBERNETES .ops = &store_kubernetes_ops, .loops = true, .api_server = true, .survives = true
+/* Stores that are alone with their elections. */
+static const struct exclusion kept_alone[] = {
+    {"a_tenure_that_servers_keep_goes_on_as_if_nothing_had_happened",
+     "after a restart a tenure runs for its full term, since its last extension may not be written (S3)"},
+    {NULL, NULL},
+};
+
+#define LOSERS "a losing campaign writes nothing to the servers, so nobody knows of it afterwards"
+
+static const struct exclusion kept_by_servers[] = {
+    {"a_tenure_is_back_with_its_full_term",
+     "the restart of an agent is nothing to a tenure that servers keep"},
+    {"info_lists_candidates_most_recently_seen_first", LOSERS},
+    {"a_candidate_is_remembered_for_a_minute", LOSERS},
+    {"a_new_leader_by_handover_keeps_its_priority_if_it_is_known", LOSERS},
+    {"at_most_64_candidates_are_remembered_beside_the_leader", LOSERS},
+    {"the_events_are_kept_with_the_election_oldest_first",
+     "the history is written by the scripts that make it, and an expiry runs none; it is told, but not kept"},
+    {NULL, NULL},
+};
+
+#define KUBERNETES \
+    .ops = &store_kubernetes_ops, .loops = true, .api_server = true, .survives = true, .excluded = kept_alone
+#define PLAN(...) (&(const struct servers_plan){__VA_ARGS__})
+#define REDIS(n)                                                                                           \
+    .ops = &store_redis_ops, .lanes = (n), .loops = true, .survives = true, .lean = true, .late_us = 1000, \
+    .excluded = kept_by_servers
 
 static const struct row rows[] = {
     {.name = "memory", .ops = &store_memory_ops, .lanes = 1, .sweep = memory_sweep},
     {.name = "memory-3-lanes", .ops = &store_memory_ops, .lanes = 3, .sweep = memory_sweep},
-    {.name = "embedded", .ops = &store_embedded_ops, .lanes = 1, .loops = true, .survives = true},
-    {.name = "embedded-3-lanes", .ops = &store_embedded_ops, .lanes = 3, .loops = true, .survives = true},
+    {.name = "embedded",
+     .ops = &store_embedded_ops,
+     .lanes = 1,
+     .loops = true,
+     .survives = true,
+     .excluded = kept_alone},
+    {.name = "embedded-3-lanes",
+     .ops = &store_embedded_ops,
+     .lanes = 3,
+     .loops = true,
+     .survives = true,
+     .excluded = kept_alone},
     {.name = "embedded-power",
      .ops = &store_embedded_ops,
      .lanes = 2,
      .loops = true,
      .survives = true,
-     .sync_power = true},
+     .sync_power = true,
+     .excluded = kept_alone},
     {.name = "embedded-no-file", .ops = &store_embedded_ops, .lanes = 2, .loops = true, .path = ":memory:"},
     {.name = "kubernetes", KUBERNETES, .lanes = 1},
     {.name = "kubernetes-3-lanes", KUBERNETES, .lanes = 3},
+    {.name = "redis", REDIS(1), .plan = PLAN(.mode = REDIS_SINGLE, .nodes = 3, .each = 1)},
+    {.name = "redis-1-node", REDIS(1), .plan = PLAN(.mode = REDIS_SINGLE, .nodes = 1, .each = 1)},
+    {.name = "redis-3-lanes", REDIS(3), .plan = PLAN(.mode = REDIS_SINGLE, .nodes = 3, .each = 1)},
+    {.name = "redis-before-7",
+     REDIS(2),
+     .plan = PLAN(.mode = REDIS_SINGLE, .old = true, .nodes = 3, .each = 1)},
+    {.name = "redis-kind",
+     REDIS(1),
+     .plan = PLAN(.mode = REDIS_SINGLE, .layout = REDIS_KIND, .nodes = 3, .each = 1)},
+    {.name = "redis-sharding", REDIS(1), .plan = PLAN(.mode = REDIS_SHARDING, .each = 2, .nodes = 3)},
+    {.name = "redis-cluster", REDIS(1), .plan = PLAN(.mode = REDIS_CLUSTER, .each = 3, .nodes = 3)},
 };
 
 const struct row *row_find(const char *name)

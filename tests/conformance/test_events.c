@@ -30,6 +30,13 @@ static void every_change_of_leader_is_told_with_leader_previous_and_token(void *
     expect_event(bench_event(b, 4), ACTION_ELECTED, "C", "B", c.tenure.token, b->clock.wall.us);
 }
 
+static void a_handover_of_what_nobody_holds_is_told_as_an_election(void **state)
+{
+    struct bench *b = *state;
+    struct answer answer = bench_handover(b, "e", "B", 5000, "", 0);
+    expect_event(bench_event(b, 1), ACTION_ELECTED, "B", "", answer.tenure.token, b->clock.wall.us);
+}
+
 static void an_expiry_is_told_although_nobody_asks(void **state)
 {
     struct bench *b = *state;
@@ -46,7 +53,7 @@ static void an_expiry_comes_before_what_follows_it(void **state)
     struct bench *b = *state;
     struct answer a = bench_campaign(b, "e", "A", 1000);
     int64_t at_us = b->clock.wall.us + 1000 * US_PER_MS;
-    bench_advance_ms(b, 1000);
+    bench_end_us(b, 1000 * US_PER_MS);
     struct answer c = bench_campaign(b, "e", "B", 1000);
     expect_event(bench_event(b, 3), ACTION_ELECTED, "B", "A", c.tenure.token, b->clock.wall.us);
     expect_event(&b->events[1], ACTION_EXPIRED, "A", "", a.tenure.token, at_us); /* V2 */
@@ -123,6 +130,7 @@ struct suite suite_events(void)
 {
     static const struct CMUnitTest tests[] = {
         BENCH_TEST(every_change_of_leader_is_told_with_leader_previous_and_token),
+        BENCH_TEST(a_handover_of_what_nobody_holds_is_told_as_an_election),
         BENCH_TEST(an_expiry_is_told_although_nobody_asks),
         BENCH_TEST(an_expiry_comes_before_what_follows_it),
         BENCH_TEST(starting_over_with_past_is_two_events),

@@ -9,10 +9,10 @@ static void the_holder_keeps_its_token_and_gets_its_term_anew(void **state)
     bench_advance_ms(b, 2000);
     struct answer answer = bench_extend(b, "e", "A", 4000, 0);
     expect_leader(&answer, EA_OK, "A", won.tenure.token);
-    assert_int_equal(answer.tenure.expires.us, mono_add_ms(bench_now(b), 4000).us);
+    expect_term(b, &answer, 4000);
     assert_int_equal(answer.tenure.term_ms, 4000);
-    assert_int_equal(answer.tenure.elected_at.us, won.tenure.elected_at.us);
-    assert_int_equal(answer.tenure.renewed_at.us, b->clock.wall.us);
+    expect_wall(b, answer.tenure.elected_at, won.tenure.elected_at);
+    expect_wall(b, answer.tenure.renewed_at, b->asked_wall);
 }
 
 static void a_shorter_term_does_not_shorten_what_was_promised(void **state)
@@ -21,11 +21,11 @@ static void a_shorter_term_does_not_shorten_what_was_promised(void **state)
     struct answer won = bench_campaign(b, "e", "A", 60000);
     struct answer answer = bench_extend(b, "e", "A", 1000, won.tenure.token);
     expect_leader(&answer, EA_OK, "A", won.tenure.token);
-    assert_int_equal(answer.tenure.expires.us, won.tenure.expires.us);
+    expect_expires(b, &answer, won.tenure.expires);
     bench_advance_ms(b, 59999);
     struct answer get = bench_get(b, "e");
     expect_leader(&get, EA_OK, "A", won.tenure.token);
-    bench_advance_ms(b, 1);
+    bench_end_us(b, 1 * US_PER_MS);
     get = bench_get(b, "e");
     expect_nobody(&get, EA_NOT_FOUND);
 }
@@ -35,7 +35,7 @@ static void a_longer_term_counts_at_once(void **state)
     struct bench *b = *state;
     struct answer won = bench_campaign(b, "e", "A", 1000);
     struct answer answer = bench_extend(b, "e", "A", 60000, 0);
-    assert_int_equal(answer.tenure.expires.us, mono_add_ms(bench_now(b), 60000).us);
+    expect_term(b, &answer, 60000);
     bench_advance_ms(b, 59999);
     struct answer get = bench_get(b, "e");
     expect_leader(&get, EA_OK, "A", won.tenure.token);
@@ -65,7 +65,7 @@ static void an_expired_tenure_is_not_found_and_not_revived(void **state)
 {
     struct bench *b = *state;
     struct answer won = bench_campaign(b, "e", "A", 1000);
-    bench_advance_ms(b, 1000);
+    bench_end_us(b, 1000 * US_PER_MS);
     struct answer answer = bench_extend(b, "e", "A", 1000, 0);
     expect_nobody(&answer, EA_NOT_FOUND);
     answer = bench_extend(b, "e", "A", 1000, won.tenure.token);
@@ -91,7 +91,7 @@ static void anothers_tenure_is_held_and_says_by_whom(void **state)
     expect_leader(&answer, EA_HELD, "A", won.tenure.token);
     answer = bench_extend(b, "e", "B", 1000, won.tenure.token);
     expect_leader(&answer, EA_HELD, "A", won.tenure.token);
-    assert_int_equal(answer.tenure.expires.us, won.tenure.expires.us);
+    expect_expires(b, &answer, won.tenure.expires);
 }
 
 static void another_tenure_of_the_same_name_is_held(void **state)
@@ -103,7 +103,7 @@ static void another_tenure_of_the_same_name_is_held(void **state)
     bench_advance_ms(b, 10);
     struct answer answer = bench_extend(b, "e", "A", 5000, first.tenure.token);
     expect_leader(&answer, EA_HELD, "A", second.tenure.token);
-    assert_int_equal(answer.tenure.expires.us, second.tenure.expires.us); /* E8 */
+    expect_expires(b, &answer, second.tenure.expires); /* E8 */
     answer = bench_extend(b, "e", "A", 5000, second.tenure.token);
     expect_leader(&answer, EA_OK, "A", second.tenure.token);
 }

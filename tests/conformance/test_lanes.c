@@ -21,11 +21,15 @@ static void of_a_crowd_that_campaigns_at_once_exactly_one_is_elected(void **stat
     unsigned elected = 0;
     for (int i = 0; i < CROWD; i++) {
         assert_int_equal(answers[i].err, EA_OK);
-        assert_int_equal(answers[i].tenure.token, answers[0].tenure.token);
         elected += answers[i].elected;
         assert_true(!answers[i].elected || str_eq(answers[i].tenure.leader, str_of(names[i])));
     }
     assert_int_equal(elected, 1);
+    uint64_t token = bench_get(b, "e").tenure.token;
+    for (int i = 0; i < CROWD; i++) { /* who lost before the grant stood everywhere is told no token at all */
+        bool early = b->row->lean && !answers[i].elected && answers[i].tenure.token == 0;
+        assert_true(answers[i].tenure.token == token || early);
+    }
 }
 
 static void every_lane_sees_the_same_leader(void **state)
@@ -92,9 +96,9 @@ static void a_batch_about_one_election_is_decided_one_by_one(void **state)
         bool moved = answers[3].err == EA_OK;
         assert_true(moved || answers[3].err == EA_HELD);
         if (moved) {
-            assert_true(answers[0].elected);
             expect_leader(&get, EA_OK, "C", answers[3].tenure.token);
-            assert_true(answers[3].tenure.token > answers[0].tenure.token);
+            assert_true(answers[0].elected || b->row->lean); /* its grant may have been moved half-way */
+            assert_true(!answers[0].elected || answers[3].tenure.token > answers[0].tenure.token);
         } else {
             assert_true(answers[0].elected != answers[1].elected);
         }

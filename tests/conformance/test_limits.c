@@ -127,6 +127,24 @@ static void a_thousand_elections_are_apart_and_listed_once(void **state)
         page.after = str_of(names[seen - 1]);
     }
     assert_int_equal(seen, MANY);
+    mem_free(names);
+    mem_free(answers);
+    mem_free(questions);
+}
+
+static void a_thousand_tenures_that_end_at_once_are_told_one_by_one(void **state)
+{
+    struct bench *b = *state;
+    struct election_request *questions = mem_zalloc(MANY * sizeof *questions);
+    struct answer *answers = mem_zalloc(MANY * sizeof *answers);
+    char(*names)[16] = mem_zalloc(MANY * sizeof *names);
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof names[i], "e%03d", i);
+        questions[i] = bench_question(b, OP_CAMPAIGN, names[i], "A");
+        questions[i].term_ms = 60000;
+    }
+    bench_ask_many(b, questions, answers, MANY);
+    (void)bench_event(b, MANY);
     bench_advance_ms(b, 60000);
     for (int ms = 0; ms < MANY_NOTICED_MS;
          ms++) { /* a crowd of expiries may be spread, so that it delays nobody */
@@ -165,6 +183,7 @@ struct suite suite_limits(void)
         BENCH_TEST(kind_and_name_do_not_run_into_each_other),
         BENCH_TEST(names_in_any_script_come_back_byte_for_byte),
         BENCH_TEST(a_thousand_elections_are_apart_and_listed_once),
+        BENCH_TEST(a_thousand_tenures_that_end_at_once_are_told_one_by_one),
         BENCH_TEST(what_comes_after_its_deadline_changes_nothing),
     };
     return (struct suite){tests, ARRAY_LENGTH(tests)};

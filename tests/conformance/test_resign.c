@@ -31,7 +31,7 @@ static void nobody_can_resign_what_nobody_holds(void **state)
     struct answer answer = bench_resign(b, "e", "A", 0);
     expect_nobody(&answer, EA_NOT_FOUND);
     (void)bench_campaign(b, "e", "A", 1000);
-    bench_advance_ms(b, 1000);
+    bench_end_us(b, 1000 * US_PER_MS);
     answer = bench_resign(b, "e", "A", 0);
     expect_nobody(&answer, EA_NOT_FOUND);
 }

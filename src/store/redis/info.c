@@ -9,8 +9,9 @@
 #include "base/mem.h"
 #include "store/redis/internal.h"
 
-#define CANDIDATES_MAX 100
-#define ASK_MS         1000 /* for what is only shown */
+#define CANDIDATES_MAX    100
+#define ASK_MS            1000 /* for what is only shown */
+#define CANDIDATE_KEPT_US INT64_C(60000000)
 
 struct info;
 
@@ -183,14 +184,24 @@ static int newer_candidate(const void *a, const void *b)
     return x->last_seen.us < y->last_seen.us ? 1 : x->last_seen.us > y->last_seen.us ? -1 : 0;
 }
 
+/* Of a tenure: what ends it comes behind what began it. */
+static int part(enum election_action action)
+{
+    return action == ACTION_ELECTED || action == ACTION_HANDED_OVER ? 0 : 1;
+}
+
+/* Nodes answer in any order, and what happened at one moment is told apart by its token. */
 static int older_event(const void *a, const void *b)
 {
     const struct election_event *x = a;
     const struct election_event *y = b;
-    return x->at.us < y->at.us   ? -1
-           : x->at.us > y->at.us ? 1
-           : x->token < y->token ? -1
-                                 : x->token > y->token;
+    if (x->at.us != y->at.us) {
+        return x->at.us < y->at.us ? -1 : 1;
+    }
+    if (x->token != y->token) {
+        return x->token < y->token ? -1 : 1;
+    }
+    return part(x->action) - part(y->action);
 }
 
 static void fill_tenure(struct info *info)
@@ -209,14 +220,28 @@ static void fill_tenure(struct info *info)
     }
 }
 
+/* The leader always is a candidate, the others for a minute (spec: redis.md). */
+static void forget_candidates(struct info *info)
+{
+    const struct election_request *outer = info->outer;
+    int64_t now_us = loop_wall(info->group->lane->loop).us;
+    size_t n = 0;
+    for (size_t i = 0; i < info->n_candidates; i++) {
+        struct election_candidate *candidate = &info->candidates[i];
+        candidate->leading = str_eq(candidate->name, outer->tenure.leader);
+        if (candidate->leading || now_us - candidate->last_seen.us < CANDIDATE_KEPT_US) {
+            info->candidates[n++] = *candidate;
+        }
+    }
+    info->n_candidates = n;
+}
+
 static void fill_lists(struct info *info)
 {
     struct election_request *outer = info->outer;
+    forget_candidates(info);
     qsort(info->candidates, info->n_candidates, sizeof info->candidates[0], newer_candidate);
     qsort(info->events, info->n_events, sizeof info->events[0], older_event);
-    for (size_t i = 0; i < info->n_candidates; i++) {
-        info->candidates[i].leading = str_eq(info->candidates[i].name, outer->tenure.leader);
-    }
     outer->info.n_candidates = info->n_candidates;
     outer->info.candidates = arena_alloc(outer->arena, (info->n_candidates + 1) * sizeof info->candidates[0]);
     memcpy(outer->info.candidates, info->candidates, info->n_candidates * sizeof info->candidates[0]);
