@@ -46,8 +46,10 @@ static void call_end(struct call *call, enum err err, const ProtobufCMessage *re
     assert(call->send != NULL);
     struct metrics_lane *metrics = call->lane->metrics;
     int64_t took_us = mono_sub(loop_now(call->ex->loop), call->arrived);
-    metrics_request_end(metrics, call->method->action, err != EA_UNAVAILABLE, took_us);
-    if (err == EA_UNAVAILABLE) {
+    /* These two speak of the store; GetPods asks another server. */
+    bool undecided = err == EA_UNAVAILABLE && call->method->action != METRICS_GET_PODS;
+    metrics_request_end(metrics, call->method->action, !undecided, took_us);
+    if (undecided) {
         metrics_unavailable(metrics);
     }
     call->on_gone = NULL;

@@ -77,7 +77,8 @@ bool kube_base64(struct str text, struct buf *out)
     while (padding < 2 && padding < packed.n && packed.p[packed.n - 1 - padding] == '=') {
         padding++;
     }
-    bool ok = packed.n > 0 && packed.n % 4 == 0;
+    /* OpenSSL takes the sign of padding for a letter anywhere. */
+    bool ok = packed.n > 0 && packed.n % 4 == 0 && memchr(packed.p, '=', packed.n - padding) == NULL;
     if (ok) {
         char *room = buf_reserve(out, packed.n / 4 * 3);
         int n = EVP_DecodeBlock((unsigned char *)room, (const unsigned char *)packed.p, (int)packed.n);
@@ -152,8 +153,8 @@ static enum err load_in_cluster(struct kube_access *access, const struct kube_op
 {
     const char *host = kube_env(options, "KUBERNETES_SERVICE_HOST");
     const char *port = kube_env(options, "KUBERNETES_SERVICE_PORT");
-    const char *directory =
-        options->service_account != NULL ? options->service_account : KUBE_SERVICE_ACCOUNT;
+    const char *directory = kube_env(options, KUBE_SERVICE_ACCOUNT_VARIABLE);
+    directory = directory != NULL && directory[0] != '\0' ? directory : KUBE_SERVICE_ACCOUNT;
     if (host == NULL || host[0] == '\0') {
         return error_set(error, EA_NOT_ENABLED, "KUBERNETES_SERVICE_HOST is not set");
     }

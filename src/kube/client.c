@@ -182,7 +182,7 @@ enum err kube_open(struct kube **out, const struct kube_options *options, struct
         kube_text(str_of(options->user_agent != NULL ? options->user_agent : "election-agent"));
     enum err err = kube_access_load(&kube->access, options, error);
     if (err == EA_OK) {
-        err = kube_resolver_init(kube, error);
+        err = kube_resolver_init(kube, options, error);
     }
     if (err == EA_OK) {
         err = set_up_curl(kube, error);

@@ -2,6 +2,7 @@
  * A credential plugin runs as a child: its answer is on its standard output, what it has to complain about on the other.
  * Three handles; the last one that closes frees it. Its time and its output are bounded.
  */
+#include <openssl/evp.h>
 #include <signal.h>
 #include <string.h>
 
@@ -162,6 +163,33 @@ static void on_failed(struct loop *loop, struct loop_task *task)
 
 /* --- the start --- */
 
+static void add_text(const char *key, const char *value, struct buf *out)
+{
+    if (value != NULL) {
+        buf_format(out, ",\"%s\":", key);
+        buf_add_json(out, str_of(value));
+    }
+}
+
+/* A plugin may have to speak to the same server. */
+static void add_authority(const struct kube_access *access, struct buf *out)
+{
+    struct buf pem = BUF_EMPTY;
+    if (access->ca.n > 0) {
+        buf_add_str(&pem, buf_str(&access->ca));
+    } else if (access->ca_file == NULL ||
+               kube_read_file(access->ca_file, KUBE_FILE_BYTES_MAX, &pem, NULL) != EA_OK) {
+        buf_clear(&pem); /* it is not ours to say: the server's certificate will be refused */
+    }
+    if (pem.n > 0) {
+        buf_format(out, ",\"certificate-authority-data\":\"");
+        char *room = buf_reserve(out, pem.n / 3 * 4 + 5); /* with a terminator */
+        out->n += (size_t)EVP_EncodeBlock((unsigned char *)room, (const unsigned char *)pem.p, (int)pem.n);
+        buf_format(out, "\"");
+    }
+    buf_fini(&pem);
+}
+
 static void add_info(const struct kube *kube, struct buf *out)
 {
     const struct kube_access *access = &kube->access;
@@ -172,10 +200,12 @@ static void add_info(const struct kube *kube, struct buf *out)
     if (access->plugin->cluster_info) {
         buf_format(out, ",\"cluster\":{\"server\":");
         buf_add_json(out, str_of(access->server));
-        if (access->server_name != NULL) {
-            buf_format(out, ",\"tls-server-name\":");
-            buf_add_json(out, str_of(access->server_name));
+        add_text("tls-server-name", access->server_name, out);
+        add_text("proxy-url", access->proxy, out);
+        if (access->insecure) {
+            buf_format(out, ",\"insecure-skip-tls-verify\":true");
         }
+        add_authority(access, out);
         buf_format(out, "}");
     }
     buf_format(out, "}}");

@@ -113,12 +113,19 @@ void kube_exec_cancel(struct kube_exec *exec);
 
 /* --- resolve.c --- */
 
-/* From access: what is to be connected to. EA_CONFIG. */
-enum err kube_resolver_init(struct kube *kube, struct error *error) EA_MUST_CHECK;
+/* From access, and the proxy from the environment if the access names none: what is to be connected to. EA_CONFIG. */
+enum err kube_resolver_init(struct kube *kube, const struct kube_options *options,
+                            struct error *error) EA_MUST_CHECK;
 enum err kube_resolver_get(struct kube *kube,
                            struct error *error) EA_MUST_CHECK; /* as kube_credential_get() */
 void kube_resolver_stale(struct kube *kube);                   /* no address answered */
 void kube_resolver_fini(struct kube *kube);
+
+/* --- proxy.c: deciding code --- */
+
+/* The environment's proxy for this server, with its scheme; NULL: none. mem_free() it. `host` is without brackets. */
+char *kube_proxy_from_env(const struct kube_options *options, struct str scheme, struct str host,
+                          uint16_t port);
 
 /* --- client.c --- */
 

@@ -24,8 +24,9 @@
 struct kube;
 struct kube_transfer;
 
-/* Where a pod finds `token`, `ca.crt` and `namespace`. */
-#define KUBE_SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+/* Where a pod finds `token`, `ca.crt` and `namespace`; the variable names another place (a projected volume). */
+#define KUBE_SERVICE_ACCOUNT          "/var/run/secrets/kubernetes.io/serviceaccount"
+#define KUBE_SERVICE_ACCOUNT_VARIABLE "KUBERNETES_SERVICE_ACCOUNT_DIR"
 
 /* Names of objects and namespaces are DNS names. */
 #define KUBE_NAME_BYTES_MAX 253
@@ -37,8 +38,7 @@ struct kube_options {
     bool in_cluster; /* the pod's service account, if there is one, comes before the kubeconfig */
     bool no_kubeconfig;     /* the service account or nothing */
     const char *kubeconfig; /* NULL: $KUBECONFIG (a list is merged, first value wins), else ~/.kube/config */
-    const char *service_account; /* NULL: KUBE_SERVICE_ACCOUNT */
-    const char *user_agent;      /* NULL: "election-agent" */
+    const char *user_agent; /* NULL: "election-agent" */
 };
 
 /*

@@ -217,6 +217,23 @@ static enum err add_env(struct kube_plugin *plugin, const struct map *map, struc
     return EA_OK;
 }
 
+/* We have no terminal to lend. */
+static enum err check_interactive(const struct map *map, struct error *error)
+{
+    char *mode;
+    enum err err = get_text(map, "interactiveMode", &mode, error);
+    if (err == EA_OK && mode != NULL && strcmp(mode, "Always") == 0) {
+        err = error_set(error, EA_CONFIG, "%s: exec.interactiveMode Always wants a person at a terminal",
+                        map->text->name);
+    } else if (err == EA_OK && mode != NULL && strcmp(mode, "Never") != 0 &&
+               strcmp(mode, "IfAvailable") != 0) {
+        err = error_set(error, EA_CONFIG, "%s: exec.interactiveMode must be Never, IfAvailable or Always",
+                        map->text->name);
+    }
+    mem_free(mode);
+    return err;
+}
+
 static enum err read_plugin(struct kube_access *access, const struct map *user, struct error *error)
 {
     struct map map = {user->doc, child(user->doc, user->node, "exec"), user->text};
@@ -242,6 +259,9 @@ static enum err read_plugin(struct kube_access *access, const struct map *user, 
     if (err == EA_OK && plugin->words[0] != NULL && strchr(plugin->words[0], '/') != NULL) {
         mem_free(plugin->words[0]);
         err = get_path(&map, "command", &plugin->words[0], error);
+    }
+    if (err == EA_OK) {
+        err = check_interactive(&map, error);
     }
     if (err == EA_OK) {
         err = get_bool(&map, "provideClusterInfo", &plugin->cluster_info, error);

@@ -94,28 +94,32 @@ static enum err take_proxy(struct kube *kube, struct place *place, struct error 
     }
     if (!split(proxy, place) || !(str_eq(place->scheme, STR("http")) || str_eq(place->scheme, STR("https")) ||
                                   str_eq(place->scheme, STR("socks5h")))) {
-        return error_set(error, EA_CONFIG, "the kubeconfig's proxy-url must be http, https or socks5");
+        return error_set(error, EA_CONFIG,
+                         "the proxy (proxy-url, HTTPS_PROXY) must be http, https or socks5");
     }
     return EA_OK;
 }
 
-enum err kube_resolver_init(struct kube *kube, struct error *error)
+enum err kube_resolver_init(struct kube *kube, const struct kube_options *options, struct error *error)
 {
     struct kube_resolver *resolver = &kube->resolver;
-    const struct kube_access *access = &kube->access;
+    struct kube_access *access = &kube->access;
     struct place server;
     struct buf base = BUF_EMPTY;
     if (!split(str_of(access->server), &server)) {
         return error_set_str(error, EA_CONFIG, "the API server's URL is none", str_of(access->server));
     }
     struct place peer = server;
+    if (access->proxy == NULL) {
+        access->proxy = kube_proxy_from_env(options, server.scheme, server.host, server.port);
+    }
     if (access->proxy != NULL) {
         enum err err = take_proxy(kube, &peer, error);
         if (err != EA_OK) {
             return err;
         }
         if (access->server_name != NULL) {
-            return error_set(error, EA_CONFIG, "the kubeconfig has both a proxy-url and a tls-server-name");
+            return error_set(error, EA_CONFIG, "the kubeconfig's tls-server-name does not go with a proxy");
         }
     }
     const char *name = access->server_name;

@@ -152,8 +152,9 @@ static void on_list_done(struct kube_list *l)
     }
     memcpy(w->version, l->version, sizeof w->version);
     w->synced = true;
+    /* Of a server that calls each list's version gone at once only a stream that lives is a success. */
+    w->failures = w->relist ? w->failures : 0;
     w->relist = false;
-    w->failures = 0;
     heal(w);
     stream(w);
     tell(w, KUBE_SYNCED, NULL);
@@ -303,6 +304,7 @@ static void on_stream_over(struct kube_request *request)
     }
     buf_clear(&w->bytes); /* an event that was cut off comes again */
     bool lived = opened.us != 0 && mono_sub(loop_now(kube_loop(w->kube)), opened) >= SHORT_MS * INT64_C(1000);
+    w->failures = lived ? 0 : w->failures;
     if (request->status == GONE && err == EA_OK) {
         w->relist = true;
     }

@@ -54,9 +54,10 @@ static void a_plugin_is_read(void **state)
 {
     struct kube_access access;
     struct error error = ERROR_NONE;
-    const char *text = AROUND CLUSTER
-        "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1,"
-        " command: ./get, args: [a, ''], env: [{name: N, value: v}], provideClusterInfo: true}}}]\n";
+    const char *text =
+        AROUND CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1beta1,"
+                       " command: ./get, args: [a, ''], env: [{name: N, value: v}], provideClusterInfo: "
+                       "true, interactiveMode: IfAvailable}}}]\n";
     assert_int_equal(load(&access, text, &error), EA_OK);
     assert_string_equal(access.plugin->words[0], "/dir/./get");
     assert_string_equal(access.plugin->words[1], "a");
@@ -115,6 +116,14 @@ static void what_is_wrong_is_named(void **state)
         {AROUND CLUSTER "users: [{name: u, user: {exec: {command: x}}}]\n", "exec.apiVersion must be"},
         {AROUND CLUSTER "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1}}}]\n",
          "no command"},
+        {AROUND CLUSTER
+         "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x,"
+         " interactiveMode: Always}}}]\n",
+         "wants a person at a terminal"},
+        {AROUND CLUSTER
+         "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x,"
+         " interactiveMode: Perhaps}}}]\n",
+         "must be Never, IfAvailable or Always"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct kube_access access;
