@@ -178,6 +178,48 @@ def test_real_clusters_hold_elections_while_a_slot_moves(agents, servers):
     wait_for(lambda: campaign(agent, "fresh", "a")[1].get("elected"), "a slot that nobody has used yet", 20)
 
 
+@pytest.mark.parametrize("pace", ["at rest", "in a hurry"])
+def test_a_slot_moves_under_a_leader_and_nothing_is_lost(agents, servers, pace):
+    """One cluster alone decides: whatever is lost on the way would be seen."""
+    nodes = make_cluster(servers)
+    agent = agents(**on([nodes[0].url], REDIS_MODE="cluster", LEASE_MAX_TERM="3s")).start()
+    _, won = campaign(agent, "e0", "x", 3000)
+    assert won["elected"]
+    slot = nodes[0].call("CLUSTER", "KEYSLOT", "ela/{e0}")
+    ids = [node.call("CLUSTER", "MYID") for node in nodes]
+    source = min(slot // (16384 // 3), 2)
+    target = (source + 1) % 3
+    stop = threading.Event()
+    answers = []
+
+    def lead():
+        while not stop.is_set():
+            answers.append(extend(agent, "e0", "x", 3000))
+
+    leader = threading.Thread(target=lead)
+    leader.start()
+    try:
+        nodes[target].call("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+        nodes[source].call("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+        for key in nodes[source].call("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            nodes[source].call("MIGRATE", "127.0.0.1", nodes[target].port, key, 0, 5000)
+            if pace == "at rest":
+                time.sleep(0.02)  # commands meet every state in between
+        seen = len(answers)
+        wait_for(lambda: len(answers) > seen + 10, "extensions by ASK")
+    finally:
+        stop.set()
+        leader.join()
+    assert {(status, answer.get("token")) for status, answer in answers} == {(200, won["token"])}, answers[-20:]
+    for node in (nodes[target], nodes[source], nodes[3 - source - target]):
+        node.call("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    status, moved = extend(agent, "e0", "x", 3000)
+    assert (status, moved.get("token")) == (200, won["token"]), "the command that meets MOVED is executed by the new owner"
+    # Whether that owner has all of the slot's memory can't be seen, and no other node can vouch for it: time must.
+    wait_for(lambda: campaign(agent, "e0", "y", 3000)[1].get("elected"), "the slot to elect again", 15)
+    assert int(campaign(agent, "e0", "y", 3000)[1]["token"]) > int(won["token"])
+
+
 def test_the_mode_must_be_that_of_the_servers(agents, servers):
     [alone] = servers(1)
     agent = agents("a", **on([alone], REDIS_MODE="cluster")).spawn()

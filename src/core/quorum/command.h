@@ -9,7 +9,10 @@
  *
  * Order. Commands to one node run in the order in which they were given to hooks->send, never another: there
  * are no priorities, since that order is relied upon (an undo runs behind the set it takes back). Between
- * nodes there is no order. A command is never repeated by who sends it, on no connection.
+ * nodes there is no order. A command is never repeated by who sends it, on no connection; but one that a server
+ * of a cluster redirected (MOVED, ASK, TRYAGAIN) was not executed, and may be sent where it belongs. Then
+ * commands of other attempts may pass it, as those of another agent may: between attempts no order is relied
+ * upon, and an attempt has one command under way per node (Q8).
  *
  * Deadline. A command that is not `sent` when its deadline has come is not sent any more and answered
  * QUORUM_DROPPED. One that was sent is waited for until the connection ends.
@@ -232,6 +235,7 @@ struct quorum_command {
     /* Of who sends, from hooks->send to quorum_reply(). */
     struct quorum_command *next;
     void *user;
+    unsigned redirects; /* starts as 0 */
 };
 
 enum quorum_answer {

@@ -55,7 +55,8 @@ struct node {
     struct quorum_command cmd;
     bool out;
     bool want_read;
-    bool met; /* it was read once */
+    bool met;   /* it was read once */
+    bool stale; /* the command under way was for the server that the node was before */
     struct mono asked;
     uint64_t cmd_census; /* the census that was on when the present command was sent */
 
@@ -387,6 +388,7 @@ static inline bool node_connected(const struct node *node)
 }
 unsigned node_count(const struct quorum *q, enum quorum_node_state state);
 void node_up(struct quorum *q, struct node *node, const struct quorum_hello *hello);
+void node_moved(struct quorum *q, struct node *node, const struct quorum_hello *hello);
 void node_down(struct quorum *q, struct node *node);
 void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *reply);
 

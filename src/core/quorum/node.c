@@ -88,6 +88,24 @@ void node_up(struct quorum *q, struct node *node, const struct quorum_hello *hel
     node_drive(q, node);
 }
 
+/* What is under way may be answered by either server. The new one's memory is not proven: its answers are those
+ * of a recovering node (Q4), and the old one's are no worse for being counted so. */
+void node_moved(struct quorum *q, struct node *node, const struct quorum_hello *hello)
+{
+    assert(node_connected(node) && hello->master);
+    node->hello = *hello;
+    node->clock_us = 0;
+    node->stale = node->out;
+    node_unsure(node);
+    for (struct attempt *a = q->attempts; a != NULL; a = a->next) {
+        struct slot *s = &a->slots[node->index];
+        s->recovering = s->recovering || s->out;
+    }
+    node_move(q, node, QUORUM_NODE_CHECKING, "its slot moved to another server");
+    node->want_read = true;
+    node_drive(q, node);
+}
+
 void node_down(struct quorum *q, struct node *node)
 {
     assert(!node->out);
@@ -118,6 +136,7 @@ void node_send(struct quorum *q, struct node *node, enum quorum_verb verb)
     node->cmd.node = node->index;
     node->cmd.deadline = MONO_NEVER;
     node->cmd.sent = false;
+    node->cmd.redirects = 0;
     node->cmd.names = NULL;
     node->out = true;
     node->asked = q->now.mono;
@@ -148,6 +167,11 @@ void node_reply(struct quorum *q, struct node *node, const struct quorum_reply *
 {
     assert(node->out);
     node->out = false;
+    if (node->stale) {
+        node->stale = false;
+        node_drive(q, node);
+        return;
+    }
     node->heard_seq = node->cmd.verb != QUORUM_NODE_RAISE ? node->cmd_seq : 0;
     bool heard =
         reply->answer != QUORUM_LOST && reply->answer != QUORUM_DROPPED && reply->answer != QUORUM_FAILED;

@@ -229,6 +229,15 @@ void quorum_node_up(struct quorum *q, struct quorum_now now, unsigned index, con
     leave(q);
 }
 
+void quorum_node_moved(struct quorum *q, struct quorum_now now, unsigned index,
+                       const struct quorum_hello *hello)
+{
+    enter(q, now);
+    assert(index < q->n);
+    node_moved(q, &q->nodes[index], hello);
+    leave(q);
+}
+
 void quorum_node_down(struct quorum *q, struct quorum_now now, unsigned index)
 {
     enter(q, now);

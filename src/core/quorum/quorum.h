@@ -134,6 +134,14 @@ void quorum_reply(struct quorum *quorum, struct quorum_now now, struct quorum_co
 void quorum_node_up(struct quorum *quorum, struct quorum_now now, unsigned index,
                     const struct quorum_hello *hello);
 
+/*
+ * The node's slot moved to another server, and its connection goes on there. Commands under way stay so: who
+ * sends may have the new server execute them. Only of a node that is connected and fit, to a server that is.
+ * Whether its memory came along is not known: the node is looked at as if it had come up.
+ */
+void quorum_node_moved(struct quorum *quorum, struct quorum_now now, unsigned index,
+                       const struct quorum_hello *hello);
+
 /* The connection ended; all its commands were handed back before. */
 void quorum_node_down(struct quorum *quorum, struct quorum_now now, unsigned index);
 

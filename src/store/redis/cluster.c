@@ -1,8 +1,6 @@
 /*
  * Redis Clusters: each URL is one, known by its seeds. The slot map is read from whichever server answers, and
- * again when a server says that a slot is elsewhere. A command that meets MOVED or ASK was not executed and is
- * answered as failed: its slot's new owner has other memory, which the quorum looks at before it counts
- * anything there, so following the redirection would only reach a node that may not vote yet.
+ * again when a server says that a slot is elsewhere; what becomes of the command is redirect.c's.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -14,6 +12,8 @@
 
 #define REFRESH_MS     INT64_C(10000) /* a failover is noticed by the broken connection; a planned one by MOVED */
 #define REFRESH_MIN_MS INT64_C(100)
+#define STRANGER_MS    INT64_C(15000)
+#define HOST_BYTES_MAX 253
 
 struct redis_cluster {
     struct redis_lane *lane;
@@ -32,7 +32,8 @@ struct redis_cluster {
 static struct redis_server *find_server(struct redis_cluster *cluster, struct str host, uint64_t port)
 {
     for (struct redis_server *server = cluster->servers; server != NULL; server = server->next) {
-        if (str_eq(str_of(server->address->host), host) && server->address->port == port) {
+        if (!server->leaving && str_eq(str_of(server->address->host), host) &&
+            server->address->port == port) {
             return server;
         }
     }
@@ -81,10 +82,7 @@ static bool take_range(struct redis_cluster *cluster, const struct resp_value *r
     if (host.n == 0 || str_plain(host) != host.n) {
         return false;
     }
-    struct redis_server *server = find_server(cluster, host, port);
-    if (server == NULL) {
-        server = add_server(cluster, host, (uint16_t)port);
-    }
+    struct redis_server *server = cluster_server(cluster->asked, host, port);
     for (int64_t slot = first; slot <= last; slot++) {
         owners[slot] = server;
     }
@@ -97,6 +95,47 @@ static void move_seats(struct redis_cluster *cluster)
     for (unsigned slot = 0; slot < REDIS_SLOTS; slot++) {
         if (lane->groups[slot] != NULL) {
             seat_move(&lane->groups[slot]->seats[cluster->node], cluster->owners[slot]);
+        }
+    }
+}
+
+/* --- servers that left --- */
+
+static bool owns_a_slot(const struct redis_cluster *cluster, const struct redis_server *server)
+{
+    for (unsigned slot = 0; slot < REDIS_SLOTS; slot++) {
+        if (cluster->owners[slot] == server) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A server that owns nothing, and that no map and no redirection has named for a while, is no part of the cluster
+ * any more: its connection is not tried for ever. Seeds stay: configuration names them. */
+static void drop_strangers(struct redis_cluster *cluster)
+{
+    for (struct redis_server *server = cluster->servers; server != NULL; server = server->next) {
+        int64_t unwanted_us = mono_sub(loop_now(cluster->lane->loop), server->wanted);
+        if (server->own_address && !server->leaving && server->seats == NULL &&
+            unwanted_us >= STRANGER_MS * 1000 && !owns_a_slot(cluster, server)) {
+            server->leaving = true;
+            conn_close(&server->conn);
+        }
+    }
+}
+
+static void free_left(struct redis_cluster *cluster)
+{
+    struct redis_server **at = &cluster->servers;
+    while (*at != NULL) {
+        struct redis_server *server = *at;
+        if (server->leaving && conn_is_closed(&server->conn) && server->first == NULL &&
+            !server->flush.queued && server->seats == NULL) {
+            *at = server->next;
+            server_free(server);
+        } else {
+            at = &server->next;
         }
     }
 }
@@ -123,6 +162,7 @@ static enum err take_map(struct redis_conn *conn, struct redis_call *call, const
     cluster->owners = owners;
     cluster->known = true;
     move_seats(cluster);
+    drop_strangers(cluster);
     return EA_OK;
 }
 
@@ -160,6 +200,7 @@ static void refresh(struct loop *loop, struct loop_timer *timer)
 {
     struct redis_cluster *cluster = CONTAINER_OF(timer, struct redis_cluster, refresh);
     bool whole = cluster->known;
+    free_left(cluster);
     ask(cluster);
     for (unsigned slot = 0; whole && slot < REDIS_SLOTS; slot++) {
         whole = cluster->owners[slot] != NULL && conn_is_ready(&cluster->owners[slot]->conn);
@@ -176,6 +217,31 @@ void cluster_moved(struct redis_server *server)
         if (!wheel_started(&cluster->refresh.entry) || mono_before(soon, cluster->refresh.entry.at)) {
             plan_refresh(cluster, REFRESH_MIN_MS);
         }
+    }
+}
+
+struct redis_server *cluster_server(struct redis_server *server, struct str host, uint64_t port)
+{
+    struct redis_cluster *cluster = &server->lane->clusters[server->node];
+    if (host.n == 0) {
+        host = str_of(server->address->host);
+    }
+    if (host.n > HOST_BYTES_MAX || str_plain(host) != host.n || port == 0 || port > UINT16_MAX) {
+        return NULL;
+    }
+    struct redis_server *found = find_server(cluster, host, port);
+    if (found == NULL) {
+        found = add_server(cluster, host, (uint16_t)port);
+    }
+    found->wanted = loop_now(cluster->lane->loop);
+    return found;
+}
+
+void cluster_set_owner(struct redis_server *owner, unsigned slot)
+{
+    struct redis_cluster *cluster = &owner->lane->clusters[owner->node];
+    if (cluster->owners != NULL) {
+        cluster->owners[slot] = owner;
     }
 }
 

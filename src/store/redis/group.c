@@ -15,7 +15,9 @@ static void send_command(void *arg, struct quorum_command *command)
     struct redis_seat *seat = &group->seats[command->node];
     command->user = seat;
     command->next = NULL;
-    if (seat->server != NULL) {
+    if (seat->arriving && command->names != NULL) {
+        redirect_hold(seat, command, 0);
+    } else if (seat->server != NULL && !seat->arriving) {
         server_queue(seat->server, command);
     } else {
         *group->homeless_end = command;
@@ -39,7 +41,9 @@ static void event(void *arg, const struct election_event *event)
 
 static void node(void *arg, unsigned index, enum quorum_node_state state, const char *why)
 {
-    health_group_node(arg, index, state, why);
+    struct redis_group *group = arg;
+    group->seats[index].state = state;
+    health_group_node(group, index, state, why);
 }
 
 /* --- calls into the quorum --- */
@@ -112,15 +116,26 @@ void seat_up(struct redis_seat *seat)
     const struct redis_conn *conn = &seat->server->conn;
     wire_node_init(&seat->wire, conn->edition, &conn->hello,
                    store->slot_tags != NULL ? store->slot_tags[group->index] : 0);
-    seat->up = true;
-    quorum_node_up(group->quorum, redis_now(group->lane), seat->node, &conn->hello);
+    bool fit = conn->hello.master && (!conn->hello.evicts || store->redis.allow_eviction);
+    if (seat->arriving && (!fit || seat->state == QUORUM_NODE_UNFIT)) {
+        seat_down(seat);
+    }
+    if (seat->arriving) {
+        seat->arriving = false;
+        quorum_node_moved(group->quorum, redis_now(group->lane), seat->node, &conn->hello);
+    } else {
+        seat->up = true;
+        quorum_node_up(group->quorum, redis_now(group->lane), seat->node, &conn->hello);
+    }
     group_touch(group);
 }
 
 void seat_down(struct redis_seat *seat)
 {
     if (seat->up) {
+        redirect_recall(seat);
         seat->up = false;
+        seat->arriving = false;
         quorum_node_down(seat->group->quorum, redis_now(seat->group->lane), seat->node);
         group_touch(seat->group);
     }
@@ -131,11 +146,12 @@ void seat_move(struct redis_seat *seat, struct redis_server *server)
     if (seat->server == server) {
         return;
     }
+    if (server == NULL) {
+        seat_down(seat);
+    }
     if (seat->server != NULL) {
         struct redis_server *old = seat->server;
         struct redis_seat **at = &old->seats;
-        server_forget(old, seat);
-        seat_down(seat);
         while (*at != seat) {
             at = &(*at)->next;
         }
@@ -145,7 +161,10 @@ void seat_move(struct redis_seat *seat, struct redis_server *server)
     if (server != NULL) {
         seat->next = server->seats;
         server->seats = seat;
-        if (conn_is_ready(&server->conn)) {
+        if (seat->up) { /* in a moment, and not within an answer of the old server */
+            seat->arriving = true;
+            loop_timer_start(seat->group->lane->loop, &seat->retry, loop_now(seat->group->lane->loop));
+        } else if (conn_is_ready(&server->conn)) {
             seat_up(seat);
         }
     }
@@ -166,6 +185,7 @@ struct redis_group *group_new(struct redis_lane *lane, unsigned index)
     group->homeless_end = &group->homeless;
     for (unsigned i = 0; i < store->n_nodes; i++) {
         group->seats[i] = (struct redis_seat){.group = group, .node = i};
+        redirect_init(&group->seats[i]);
     }
     struct quorum_options options = {
         .nodes = (unsigned)store->n_nodes,
@@ -186,6 +206,9 @@ struct redis_group *group_new(struct redis_lane *lane, unsigned index)
 void group_free(struct redis_group *group)
 {
     loop_timer_stop(group->lane->loop, &group->timer);
+    for (size_t i = 0; i < group->lane->store->n_nodes; i++) {
+        loop_timer_stop(group->lane->loop, &group->seats[i].retry);
+    }
     quorum_free(group->quorum);
     mem_free(group);
 }

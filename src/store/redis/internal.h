@@ -5,6 +5,7 @@
  *   redis.c    the store's operations: open, submit, status, count, close
  *   group.c    a quorum object and its seats: which server is its node 0, 1, 2...
  *   server.c   a server as one lane sees it: the queue of commands, batches, replies
+ *   redirect.c MOVED, ASK, TRYAGAIN
  *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
  *   health.c   what is told about nodes: status, log lines
  *   info.c     OP_INFO beyond the tenure;  list.c  OP_LIST
@@ -40,9 +41,16 @@ struct redis_seat {
     struct redis_group *group;
     unsigned node;
     struct redis_server *server; /* NULL: not known (cluster) */
-    struct redis_seat *next;     /* of the same server */
+    enum quorum_node_state state;
+    struct redis_seat *next; /* of the same server */
     struct wire_node wire;
     bool up; /* the quorum was told so */
+
+    /* Cluster. */
+    bool arriving;               /* `server` is new, and the quorum does not know yet */
+    struct quorum_command *held; /* redirected: they go out again */
+    struct quorum_command **held_end;
+    struct loop_timer retry;
 };
 
 struct redis_group {
@@ -75,7 +83,9 @@ struct redis_server {
     struct slab calls;
     struct wire_first set; /* between the two replies to a SET */
     const struct redis_failure *trouble;
-    bool own_address; /* cluster: made from a slot map */
+    bool own_address;   /* cluster: made from a slot map */
+    bool leaving;       /* cluster: it is no part of that any more */
+    struct mono wanted; /* cluster: when it was last named */
 };
 
 struct redis_cluster;
@@ -156,7 +166,7 @@ void group_touch(struct redis_group *group);
 void group_submit(struct redis_group *group, struct election_request *request);
 void group_reply(struct redis_seat *seat, struct quorum_command *command, const struct quorum_reply *reply);
 
-/* The seat gets this server (NULL: none). What is under way on the old one is LOST. */
+/* The seat gets this server (NULL: none). */
 void seat_move(struct redis_seat *seat, struct redis_server *server);
 void seat_up(struct redis_seat *seat);
 void seat_down(struct redis_seat *seat);
@@ -169,11 +179,33 @@ void server_free(struct redis_server *server); /* its connection is closed */
 
 void server_queue(struct redis_server *server, struct quorum_command *command);
 
-/* Commands of this seat that are queued or under way are handed back, QUORUM_DROPPED or QUORUM_LOST. */
-void server_forget(struct redis_server *server, struct redis_seat *seat);
+/* Commands of this seat that are queued or under way are handed back, QUORUM_DROPPED or QUORUM_LOST. True if
+ * there were any. */
+bool server_forget(struct redis_server *server, struct redis_seat *seat);
+
+/* Cluster: sends ASKING and the command. Only while conn_is_ready(). */
+void server_ask(struct redis_server *server, struct quorum_command *command);
 
 /* A call beside the quorum's: written to the returned output. Only while conn_is_ready(). */
 struct buf *server_call(struct redis_server *server, struct redis_call *call);
+
+/* --- redirect.c --- */
+
+/* An error reply said where a command belongs: NULL if that is nowhere. */
+struct redis_server *redirect_target(struct redis_server *server, const struct redis_failure *failure,
+                                     struct str error);
+
+/* The command was refused, so not executed. True: it is kept, and sent again; `target` may be NULL. */
+bool redirect(struct redis_server *server, struct quorum_command *command,
+              const struct redis_failure *failure, struct redis_server *target);
+
+/* Keeps a command until its seat can be asked again. */
+void redirect_hold(struct redis_seat *seat, struct quorum_command *command, int64_t ms);
+
+/* All commands of the seat, wherever they are, are handed back. */
+void redirect_recall(struct redis_seat *seat);
+
+void redirect_init(struct redis_seat *seat);
 
 /* --- cluster.c --- */
 
@@ -182,6 +214,9 @@ void cluster_fini(struct redis_lane *lane);
 struct redis_server *cluster_owner(struct redis_lane *lane, unsigned node, unsigned slot);
 void cluster_server_up(struct redis_server *server);
 void cluster_moved(struct redis_server *server); /* MOVED, ASK, ... were answered */
+/* The server of that name in the same cluster; a new one begins to connect. NULL: that is no name. */
+struct redis_server *cluster_server(struct redis_server *server, struct str host, uint64_t port);
+void cluster_set_owner(struct redis_server *owner, unsigned slot);
 /* All servers of the lane, one after the other: NULL begins and ends. */
 struct redis_server *lane_next_server(struct redis_lane *lane, struct redis_server *server);
 

@@ -18,7 +18,7 @@
 #define CALLS_KEEP        256
 #define SEEN_WORDS        16
 
-enum work_kind { WORK_ONE, WORK_LOOKS, WORK_READS };
+enum work_kind { WORK_ONE, WORK_LOOKS, WORK_READS, WORK_ASKING };
 
 struct item {
     struct quorum_command *command; /* NULL: handed back already */
@@ -31,7 +31,8 @@ struct work {
     enum work_kind kind;
     enum redis_edition edition;
     struct mono sent;
-    struct work *next; /* of this turn */
+    struct work *next;           /* of this turn */
+    struct redis_server *target; /* where the first of two replies sends it */
     struct item one;
     struct item *items; /* &one, or a block of the heap */
     size_t n;
@@ -93,8 +94,7 @@ static void look_at_failure(struct redis_server *server, const struct redis_fail
     if (redis_failure_is(failure, "NOSCRIPT")) {
         conn_load_scripts(&server->conn);
     }
-    if (redis_failure_is(failure, "MOVED") || redis_failure_is(failure, "ASK") ||
-        redis_failure_is(failure, "CLUSTERDOWN")) {
+    if (redis_failure_is(failure, "MOVED") || redis_failure_is(failure, "CLUSTERDOWN")) {
         cluster_moved(server);
     }
     if (server->trouble != failure) {
@@ -114,6 +114,22 @@ static void count(struct redis_lane *lane, const struct quorum_command *command,
     }
 }
 
+/* True if the server sent the command elsewhere, and it goes there. */
+static bool went_on(struct work *work, struct item *item, const struct quorum_reply *reply,
+                    const struct redis_failure *failure)
+{
+    struct quorum_command *command = item->command;
+    if (command == NULL || failure == NULL || reply->answer != QUORUM_FAILED ||
+        !redirect(work->server, command, failure, work->target)) {
+        return false;
+    }
+    item->command = NULL;
+    if (redis_failure_is(failure, "MOVED")) {
+        cluster_moved(work->server);
+    }
+    return true;
+}
+
 static void answer(struct work *work, struct item *item, const struct quorum_reply *reply)
 {
     struct quorum_command *command = item->command;
@@ -125,6 +141,13 @@ static void answer(struct work *work, struct item *item, const struct quorum_rep
 }
 
 /* --- replies of the server --- */
+
+static void note_target(struct work *work, const struct resp_value *value)
+{
+    if (value->type == RESP_ERROR && work->target == NULL) {
+        work->target = redirect_target(work->server, redis_failure_of(value->str), value->str);
+    }
+}
 
 static enum err one_reply(struct redis_conn *conn, struct redis_call *call, const struct resp_value *value)
 {
@@ -140,9 +163,13 @@ static enum err one_reply(struct redis_conn *conn, struct redis_call *call, cons
         return EA_OK;
     }
     enum quorum_verb verb = work->one.command->verb;
+    note_target(work, value);
     enum err err = wire_read(work->one.command, work->edition, left, value, &server->set, &reply, &failure);
     if (err != EA_OK) {
         reply = (struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1}; /* what it did we can't tell */
+    } else if (left == 0 && went_on(work, &work->one, &reply, failure)) {
+        free_work(work);
+        return EA_OK;
     } else if (left == 0) {
         look_at_failure(server, failure, is_write(verb));
         tell_operation(work, verb, reply.answer != QUORUM_FAILED);
@@ -160,6 +187,7 @@ static enum err many_reply(struct redis_conn *conn, struct redis_call *call, con
     const struct redis_failure *trouble = NULL;
     bool looks = work->kind == WORK_LOOKS;
     enum err err = EA_OK;
+    note_target(work, value);
     for (size_t i = 0; i < work->n; i++) {
         struct quorum_reply reply = {.answer = QUORUM_LOST, .left_ms = -1};
         const struct redis_failure *failure = NULL;
@@ -168,6 +196,9 @@ static enum err many_reply(struct redis_conn *conn, struct redis_call *call, con
         if (e != EA_OK) {
             reply.answer = QUORUM_LOST;
             err = e;
+        }
+        if (e == EA_OK && went_on(work, &work->items[i], &reply, failure)) {
+            continue;
         }
         trouble = failure != NULL ? failure : trouble;
         answer(work, &work->items[i], &reply);
@@ -188,6 +219,12 @@ static void lost(struct redis_conn *conn, struct redis_call *call)
 }
 
 /* --- a turn's commands as calls --- */
+
+/* Redirected ones go alone: others' keys must not stand in their way. */
+static bool joins(const struct quorum_command *command)
+{
+    return command->redirects == 0;
+}
 
 static void see(struct seen *seen, uint64_t hash)
 {
@@ -268,11 +305,11 @@ static void plan_read(struct redis_server *server, struct turn *turn, struct quo
 
 static void plan(struct redis_server *server, struct turn *turn, struct quorum_command *command)
 {
-    if (command->verb == QUORUM_LOOK) {
+    if (command->verb == QUORUM_LOOK && joins(command)) {
         plan_look(server, turn, command);
         return;
     }
-    if (command->verb == QUORUM_READ && !command->exact) {
+    if (command->verb == QUORUM_READ && !command->exact && joins(command)) {
         plan_read(server, turn, command);
         return;
     }
@@ -307,6 +344,8 @@ static void write_work(struct redis_server *server, struct work *work)
     case WORK_READS:
         wire_write_reads(wire, commands, work->places, out);
         break;
+    case WORK_ASKING:
+        break; /* written by server_ask() */
     }
     work->sent = loop_now(server->lane->loop);
     conn_sent(&server->conn, &work->call);
@@ -390,6 +429,34 @@ static void retry(struct loop *loop, struct loop_timer *timer)
     loop_at_end(loop, LOOP_STAGE_STORE, &server->flush);
 }
 
+static enum err asking_reply(struct redis_conn *conn, struct redis_call *call, const struct resp_value *value)
+{
+    free_work(CONTAINER_OF(call, struct work, call)); /* the command's own reply tells all */
+    return EA_OK;
+}
+
+static void asking_lost(struct redis_conn *conn, struct redis_call *call)
+{
+    free_work(CONTAINER_OF(call, struct work, call));
+}
+
+/* ASKING is for one command: SET's second, which only reads, is refused then, and the set counts all the same. */
+void server_ask(struct redis_server *server, struct quorum_command *command)
+{
+    struct turn turn = {.first = NULL};
+    turn.end = &turn.first;
+    struct work *asking = add_work(server, &turn, WORK_ASKING, 1);
+    asking->call.reply = asking_reply;
+    asking->call.lost = asking_lost;
+    resp_begin(&server->conn.output, 1);
+    resp_add(&server->conn.output, STR("ASKING"));
+    conn_sent(&server->conn, &asking->call);
+    struct work *work = add_work(server, &turn, WORK_ONE, 1);
+    add_item(work, command, 0);
+    write_work(server, work);
+    loop_at_end(server->lane->loop, LOOP_STAGE_STORE, &server->flush);
+}
+
 struct buf *server_call(struct redis_server *server, struct redis_call *call)
 {
     conn_sent(&server->conn, call);
@@ -417,8 +484,9 @@ static bool forget_queued(struct redis_server *server, const struct redis_seat *
     return any;
 }
 
-void server_forget(struct redis_server *server, struct redis_seat *seat)
+bool server_forget(struct redis_server *server, struct redis_seat *seat)
 {
+    bool any = false;
     for (struct redis_call *call = server->conn.first; call != NULL; call = call->next) {
         if (call->lost != lost) {
             continue;
@@ -426,13 +494,15 @@ void server_forget(struct redis_server *server, struct redis_seat *seat)
         struct work *work = CONTAINER_OF(call, struct work, call);
         for (size_t i = 0; i < work->n; i++) {
             if (work->items[i].command != NULL && work->items[i].command->user == seat) {
+                any = true;
                 answer(work, &work->items[i], &(struct quorum_reply){.answer = QUORUM_LOST, .left_ms = -1});
             }
         }
     }
     while (forget_queued(server, seat)) {
-        /* What an answer makes the quorum send meanwhile is handed back too. */
+        any = true; /* and what an answer makes the quorum send meanwhile */
     }
+    return any;
 }
 
 /* --- the connection --- */
@@ -442,7 +512,9 @@ static void up(struct redis_conn *conn)
     struct redis_server *server = conn->options.user;
     server->set.there = false;
     for (struct redis_seat *seat = server->seats; seat != NULL; seat = seat->next) {
-        seat_up(seat);
+        if (!seat->arriving) { /* its timer sees to it */
+            seat_up(seat);
+        }
     }
     cluster_server_up(server);
 }

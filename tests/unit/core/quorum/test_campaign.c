@@ -73,6 +73,39 @@ static void a_loser_learns_the_leader_from_a_quorum_in_one_round_trip(void **sta
     rig_free(rig);
 }
 
+static void a_loser_waits_for_the_answer_that_tells_it_so(void **state)
+{
+    struct rig *rig = rig_new(3); /* with a node down the first of two answers is no split vote */
+    struct ask b = {0};
+    rig_cut(rig, 2);
+    rig_campaign(rig, &b, "b");
+    rig_exchange(rig, 0, 0, QUORUM_SET, R(NAME, .name = STR("a"), .token = 7));
+    assert_int_equal(b.done, 0);
+    rig_exchange(rig, 1, 1, QUORUM_SET, R(NAME, .name = STR("a"), .token = 7));
+    assert_int_equal(b.done, 1);
+    assert_int_equal(b.request.err, EA_OK);
+    assert_false(b.request.elected);
+    assert_string_equal(b.leader, "a");
+    rig_free(rig);
+}
+
+static void who_cannot_be_told_that_it_lost_tries_again(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask b = {0};
+    rig_cut(rig, 2);
+    rig_campaign(rig, &b, "b");
+    rig_exchange(rig, 0, 0, QUORUM_SET, R(NAME, .name = STR("a"), .token = 7));
+    rig_exchange(rig, 1, 1, QUORUM_SET, R(NAME, .name = STR("c"), .token = 8));
+    assert_int_equal(b.done, 0);
+    rig_expect_nothing(rig, 0);
+    rig_advance_ms(rig, 51);
+    rig_exchange(rig, 0, 1, QUORUM_SET, R(NAME, .name = STR("c"), .token = 8));
+    assert_int_equal(b.done, 1);
+    assert_string_equal(b.leader, "c");
+    rig_free(rig);
+}
+
 static void a_losers_token_is_0_where_the_nodes_do_not_agree_on_it(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -676,6 +709,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_candidate_is_elected_when_a_quorum_took_its_claim),
         cmocka_unit_test(a_loser_learns_the_leader_from_a_quorum_in_one_round_trip),
+        cmocka_unit_test(a_loser_waits_for_the_answer_that_tells_it_so),
+        cmocka_unit_test(who_cannot_be_told_that_it_lost_tries_again),
         cmocka_unit_test(a_losers_token_is_0_where_the_nodes_do_not_agree_on_it),
         cmocka_unit_test(a_split_vote_is_undone_at_once_and_tried_again_after_10_to_50_ms),
         cmocka_unit_test(a_node_that_stays_silent_gets_its_undo_after_the_connection_is_back),

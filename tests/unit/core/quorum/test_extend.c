@@ -1,6 +1,8 @@
 /* Extensions: success, refill, repair, and each way to fail. */
 #include "rig.h"
 
+#include <string.h>
+
 #include "core/quorum/fault.h"
 
 static struct quorum_owner looked(struct rig *rig, unsigned node)
@@ -398,6 +400,55 @@ static void a_number_beyond_the_range_of_tokens_is_not_believed(void **state)
     rig_free(rig);
 }
 
+static struct quorum_hello another_server(const struct rig *rig, unsigned node)
+{
+    struct quorum_hello hello = rig->hello[node];
+    hello.run_id[0] = 'X';
+    return hello;
+}
+
+static void what_a_slots_new_server_lacks_is_no_evidence(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    struct quorum_hello hello = another_server(rig, 1);
+    rig_extend(rig, &a, "a", 900);
+    quorum_node_moved(rig->quorum, rig->now, 1, &hello);
+    assert_int_equal(quorum_node_state(rig->quorum, 1), QUORUM_NODE_CHECKING);
+    rig_exchange(rig, 1, 2, QUORUM_LOOK, R(MISSING, ));
+    assert_int_equal(a.done, 0); /* one node with memory lacks it, not two */
+    rig_exchange(rig, 0, 0, QUORUM_LOOK, R(MISSING, ));
+    assert_int_equal(a.request.err, EA_NOT_FOUND);
+    rig_free(rig);
+}
+
+static void what_a_slots_new_server_holds_counts(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    struct quorum_hello hello = another_server(rig, 1);
+    rig_extend(rig, &a, "a", 900);
+    quorum_node_moved(rig->quorum, rig->now, 1, &hello);
+    struct quorum_owner owner = rig_expect(rig, 1, QUORUM_LOOK)->owner;
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OK, .token = 900, .owner = owner));
+    assert_int_equal(a.request.err, EA_OK);
+    rig_free(rig);
+}
+
+static void a_slots_new_server_is_looked_at_before_it_votes(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct quorum_hello hello = another_server(rig, 1);
+    quorum_node_moved(rig->quorum, rig->now, 1, &hello);
+    assert_int_equal(quorum_node_state(rig->quorum, 1), QUORUM_NODE_CHECKING);
+    rig_expect(rig, 1, QUORUM_NODE_READ);
+    memcpy(rig->marker[1].run_id, hello.run_id, sizeof hello.run_id);
+    rig->marker[1].nonce = 77; /* another agent met it before */
+    rig_serve_nodes(rig);
+    assert_int_equal(quorum_node_state(rig->quorum, 1), QUORUM_NODE_RECOVERING);
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +478,9 @@ int main(void)
         cmocka_unit_test(a_session_reopened_here_takes_a_new_owner_when_a_quorum_has_its_token),
         cmocka_unit_test(an_answer_that_comes_too_late_for_any_validity_is_no_success),
         cmocka_unit_test(a_number_beyond_the_range_of_tokens_is_not_believed),
+        cmocka_unit_test(what_a_slots_new_server_lacks_is_no_evidence),
+        cmocka_unit_test(what_a_slots_new_server_holds_counts),
+        cmocka_unit_test(a_slots_new_server_is_looked_at_before_it_votes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,6 +115,35 @@ static void what_a_recovering_node_does_not_hold_is_no_evidence(void **state)
     rig_free(rig);
 }
 
+static void the_own_name_without_a_tenure_settles_nothing(void **state)
+{
+    struct rig *rig = rig_new(3); /* the claim for it may still be under way to this node */
+    struct ask a = {0};
+    rig_resign(rig, &a, "a", 900);
+    rig_exchange(rig, 0, 0, QUORUM_RESIGN, R(OK, .token = 900));
+    rig_exchange(rig, 1, 1, QUORUM_RESIGN, R(NO, .name = STR("a"), .token = 0));
+    assert_int_equal(a.done, 0);
+    rig_exchange(rig, 2, 2, QUORUM_RESIGN, R(OK, .token = 900));
+    assert_int_equal(a.request.err, EA_OK);
+    rig_free(rig);
+}
+
+static void a_node_that_answers_late_is_told_the_token_all_the_same(void **state)
+{
+    struct rig *rig = rig_new(3); /* scenario 11: a repair under way to it must find a fence */
+    struct ask a = {0};
+    rig_resign(rig, &a, "a", 0);
+    rig_exchange(rig, 0, 1, QUORUM_RESIGN, R(OK, .token = 900));
+    assert_int_equal(a.done, 1);
+    rig_exchange(rig, 2, 2, QUORUM_RESIGN, R(NONE, ));
+    assert_int_equal(rig_expect(rig, 2, QUORUM_RESIGN)->token, 900);
+    assert_true(rig_expect(rig, 2, QUORUM_RESIGN)->force);
+    rig_reply(rig, 2, R(NONE, ));
+    rig_expect_nothing(rig, 2);
+    assert_true(quorum_idle(rig->quorum));
+    rig_free(rig);
+}
+
 static void too_few_answers_leave_it_undecided(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -150,6 +179,8 @@ int main(void)
         cmocka_unit_test(a_session_resigns_only_what_its_owner_holds),
         cmocka_unit_test(the_fault_resign_any_token_forgets_the_conditions),
         cmocka_unit_test(what_a_recovering_node_does_not_hold_is_no_evidence),
+        cmocka_unit_test(the_own_name_without_a_tenure_settles_nothing),
+        cmocka_unit_test(a_node_that_answers_late_is_told_the_token_all_the_same),
         cmocka_unit_test(too_few_answers_leave_it_undecided),
         cmocka_unit_test(silence_is_answered_at_the_deadline),
     };
