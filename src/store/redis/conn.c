@@ -85,17 +85,30 @@ static void hand_back(struct redis_conn *conn)
     }
 }
 
+/* Why the server, or TLS, ended it, with what may cure that. */
+static void note_end(struct redis_conn *conn, const struct stream *stream, enum err why)
+{
+    const char *tls = stream_is_tls(stream) ? tls_stream_failure(stream) : "";
+    const char *how = why == EA_CLOSED ? "it closed the connection" : err_text(why);
+    if (tls[0] != '\0') {
+        (void)snprintf(
+            conn->why, sizeof conn->why,
+            "TLS: %s (redis.tls.ca and redis.tls.server_name say whom to trust, redis.tls.cert who "
+            "we are)",
+            tls);
+    } else if (sm_now(&conn->sm) == GREETING && conn->options.tls == NULL) {
+        (void)snprintf(conn->why, sizeof conn->why, "%s before it said who it is: for TLS write rediss://",
+                       how);
+    } else {
+        (void)snprintf(conn->why, sizeof conn->why, "%s", how);
+    }
+}
+
 static void on_closed(struct stream *stream, enum err why)
 {
     struct redis_conn *conn = stream->user;
-    const char *tls = stream_is_tls(stream) ? tls_stream_failure(stream) : "";
     if (is_open(conn)) {
-        if (tls[0] != '\0') {
-            (void)snprintf(conn->why, sizeof conn->why, "TLS: %s", tls);
-        } else {
-            (void)snprintf(conn->why, sizeof conn->why, "%s",
-                           why == EA_CLOSED ? "it closed the connection" : err_text(why));
-        }
+        note_end(conn, stream, why);
         sm_move(&conn->sm, CLOSING);
     }
     conn->stream = NULL;
@@ -326,7 +339,8 @@ static void fire(struct loop *loop, struct loop_timer *timer)
     } else if (conn_is_ready(conn)) {
         watch_silence(conn);
     } else {
-        drop(conn, "it does not answer; is it a Redis?");
+        drop(conn, conn->options.tls != NULL ? "it does not answer; is it a Redis, and does it speak TLS?"
+                                             : "it does not answer; is it a Redis?");
     }
 }
 
