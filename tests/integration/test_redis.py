@@ -155,6 +155,10 @@ def test_real_clusters_hold_elections_while_a_slot_moves(agents, servers):
         assert campaign(agent, f"e{i}", "x", 50000)[1]["elected"], agent.log[-5:]
     assert sum(len(node.call("KEYS", "ela/{e*")) for node in clusters[0]) == 10
     assert len(names_of(agent)["leaders"]) == 11
+    fresh = agents("fresh", **on([cluster[1].url for cluster in clusters], REDIS_MODE="cluster")).start()
+    assert leader_of(fresh, "e5") == "x"  # the first question about that slot waits until its nodes were looked at
+    assert len(names_of(fresh)["leaders"]) == 11
+    fresh.stop()
     assert campaign(agent, "%7Dx", "a")[0] == 400  # an empty hash tag
     # The slot of e0 moves to another master in one cluster; the other two decide meanwhile.
     nodes = clusters[0]
@@ -438,6 +442,16 @@ def test_a_replica_and_one_that_evicts_do_not_count(agents, servers):
     wait_for(lambda: says(agent, str(nodes[0].port), "unfit", "replica"), "the replica to be named")
     wait_for(lambda: says(agent, str(nodes[1].port), "unfit", "evict"), "the eviction to be named")
     assert not agent.ready()
+
+
+def test_one_server_under_two_names_is_one_node(agents, servers):
+    nodes = servers(2)
+    agent = agents(**on([nodes[0], f"redis://localhost:{nodes[0].port}", nodes[1]])).start()
+    wait_for(lambda: says(agent, "it is the same server as", "counts as one node"), "the complaint")
+    walk_through(agent)
+    nodes[1].kill()
+    wait_for(lambda: not agent.ready(), "readiness to go: the server that is left is no majority")
+    assert campaign(agent, "next", "a")[0] == 412
 
 
 def test_what_is_no_redis_is_named(agents, servers):

@@ -33,6 +33,12 @@ unsigned node_count(const struct quorum *q, enum quorum_node_state state)
     return n;
 }
 
+bool nodes_are_coming(const struct quorum *q)
+{
+    unsigned usable = node_count(q, QUORUM_NODE_READY) + node_count(q, QUORUM_NODE_RECOVERING);
+    return usable < q->majority && node_count(q, QUORUM_NODE_CHECKING) > 0;
+}
+
 /* How often nodes are looked at: more often while one is on its way. */
 static void schedule_poll(struct quorum *q)
 {
@@ -57,6 +63,8 @@ void node_move(struct quorum *q, struct node *node, enum quorum_node_state state
     }
     if (state == QUORUM_NODE_READY) {
         node_raise_ahead(q);
+    }
+    if (state != QUORUM_NODE_CHECKING) { /* what waited for it goes on, or finds that it waited in vain */
         attempt_unblock_all(q);
     }
 }

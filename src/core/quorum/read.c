@@ -6,6 +6,10 @@ static const char *const why_no_time = "no majority of the store's nodes answere
 
 static void read_start(struct quorum *q, struct attempt *a)
 {
+    if (nodes_are_coming(q)) {
+        attempt_block(q, a, PHASE_QUEUED);
+        return;
+    }
     attempt_round(q, a, PHASE_ASK);
 }
 

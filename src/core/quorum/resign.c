@@ -13,6 +13,10 @@ static void resign_start(struct quorum *q, struct attempt *a)
 {
     a->known = a->request->token;
     a->claim.owner = a->session != NULL ? a->session->owner : (struct quorum_owner){0};
+    if (nodes_are_coming(q)) {
+        attempt_block(q, a, PHASE_QUEUED);
+        return;
+    }
     attempt_round(q, a, PHASE_ASK);
 }
 

@@ -290,7 +290,7 @@ void cluster_fini(struct redis_lane *lane)
     mem_free(lane->clusters);
 }
 
-struct redis_server *lane_next_server(struct redis_lane *lane, struct redis_server *server)
+struct redis_server *lane_next_server(const struct redis_lane *lane, const struct redis_server *server)
 {
     const struct redis_store *store = lane->store;
     if (lane->clusters == NULL) {

@@ -287,6 +287,8 @@ static enum err greeting_reply(struct redis_conn *conn, struct redis_call *call,
         call->replies = greeting_write_preparation(conn, &conn->output);
         conn_sent(conn, call);
         conn_flush(conn);
+    } else if (conn->options.admit != NULL && conn->options.admit(conn, &error) != EA_OK) {
+        drop(conn, error.text);
     } else {
         become_ready(conn);
     }

@@ -52,6 +52,8 @@ struct redis_conn_options {
     struct str channel;          /* listens there, and does nothing else; empty: carries commands */
     /* A message on the channel, valid during the call. */
     void (*message)(struct redis_conn *conn, struct str text);
+    /* The greeting is over: an error says why the server can't be used all the same. NULL: it can. */
+    enum err (*admit)(struct redis_conn *conn, struct error *error);
     /* READY. Commands may be sent. */
     void (*up)(struct redis_conn *conn);
     /* It ended, or could not be had; `why` is printable. All calls were handed back. */

@@ -218,7 +218,7 @@ void cluster_moved(struct redis_server *server); /* MOVED, ASK, ... were answere
 struct redis_server *cluster_server(struct redis_server *server, struct str host, uint64_t port);
 void cluster_set_owner(struct redis_server *owner, unsigned slot);
 /* All servers of the lane, one after the other: NULL begins and ends. */
-struct redis_server *lane_next_server(struct redis_lane *lane, struct redis_server *server);
+struct redis_server *lane_next_server(const struct redis_lane *lane, const struct redis_server *server);
 
 /* --- health.c --- */
 

@@ -531,6 +531,24 @@ static void down(struct redis_conn *conn, const char *why)
     }
 }
 
+/* Two names of one server, or the same cluster twice: it would be a majority by itself, or nearly. Of the names of
+ * one cluster's servers several may be of one, which is not two nodes. */
+static enum err admit(struct redis_conn *conn, struct error *error)
+{
+    const struct redis_server *server = conn->options.user;
+    for (const struct redis_server *other = lane_next_server(server->lane, NULL); other != NULL;
+         other = lane_next_server(server->lane, other)) {
+        if (other->node != server->node && conn_is_ready(&other->conn) &&
+            strcmp(other->conn.hello.run_id, conn->hello.run_id) == 0) {
+            return error_set(
+                error, EA_UNAVAILABLE,
+                "it is the same server as %s, and counts as one node with it: correct redis.urls",
+                other->address->text);
+        }
+    }
+    return EA_OK;
+}
+
 struct redis_server *server_new(struct redis_lane *lane, unsigned node, unsigned position,
                                 struct redis_address *address)
 {
@@ -553,6 +571,7 @@ struct redis_server *server_new(struct redis_lane *lane, unsigned node, unsigned
         .silence_ms = store->redis.operation_timeout_ms,
         .cluster = store->redis.mode == REDIS_CLUSTER,
         .old = store->redis.old_servers,
+        .admit = admit,
         .up = up,
         .down = down,
         .user = server,

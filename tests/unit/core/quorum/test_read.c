@@ -144,6 +144,41 @@ static void a_request_that_comes_at_its_deadline_changes_nothing(void **state)
     rig_free(rig);
 }
 
+static void a_read_waits_for_nodes_that_are_being_looked_at(void **state)
+{
+    struct rig *rig = rig_new(3); /* in cluster mode: the first question about a slot */
+    struct ask a = {0};
+    rig_cut(rig, 0);
+    rig_cut(rig, 1);
+    rig_connect(rig, 0);
+    rig_read(rig, &a);
+    assert_int_equal(a.done, 0);
+    rig_expect_nothing(rig, 2);
+    rig_serve_nodes(rig);
+    rig_exchange(rig, 0, 0, QUORUM_READ, R(NAME, .name = STR("a"), .token = 7, .left_ms = -1));
+    rig_exchange(rig, 2, 2, QUORUM_READ, R(NAME, .name = STR("a"), .token = 7, .left_ms = -1));
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_OK);
+    assert_string_equal(a.leader, "a");
+    rig_free(rig);
+}
+
+static void a_read_waits_in_vain_for_nodes_that_go_away(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    rig_cut(rig, 0);
+    rig_cut(rig, 1);
+    rig_cut(rig, 2);
+    rig_connect(rig, 0);
+    rig_read(rig, &a);
+    assert_int_equal(a.done, 0);
+    rig_cut(rig, 0);
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_UNAVAILABLE);
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +192,8 @@ int main(void)
         cmocka_unit_test(a_read_with_another_deadline_goes_alone),
         cmocka_unit_test(only_a_read_for_everything_known_asks_for_the_exact_expiry),
         cmocka_unit_test(a_request_that_comes_at_its_deadline_changes_nothing),
+        cmocka_unit_test(a_read_waits_for_nodes_that_are_being_looked_at),
+        cmocka_unit_test(a_read_waits_in_vain_for_nodes_that_go_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
