@@ -111,6 +111,7 @@ static void next_page(struct kube_list *list)
         .what = list->what,
         .path = buf_str(&path),
         .deadline = list->deadline,
+        .once = list->once,
         .take = take_bytes,
         .done = on_page,
     };

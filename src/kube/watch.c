@@ -171,6 +171,7 @@ static void list(struct kube_watch *w)
         .selector = w->options.selector,
         .field = w->options.field,
         .deadline = mono_add_ms(loop_now(loop), LIST_MS),
+        .once = true, /* how it is tried again is decided here, and told */
         .item = on_listed,
         .done = on_list_done,
         .user = w,

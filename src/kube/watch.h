@@ -23,6 +23,7 @@ struct kube_list {
     const char *selector; /* labelSelector, not yet escaped; NULL: all; must outlive the list */
     const char *field;    /* fieldSelector, likewise */
     unsigned page_size;   /* 0: KUBE_PAGE_SIZE */
+    bool once;            /* no page is tried again */
     struct mono deadline;
     /* An object, valid during the call, which must not call the client. False ends the list with `error` as set
      * there. */

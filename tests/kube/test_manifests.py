@@ -11,11 +11,13 @@ SETS = {
     "base": lambda: kustomized(DEPLOY / "kustomize/base"),
     "development": lambda: kustomized(DEPLOY / "kustomize/overlays/development"),
     "production": lambda: kustomized(DEPLOY / "kustomize/overlays/production"),
+    "leases": lambda: kustomized(DEPLOY / "kustomize/overlays/leases"),
     "sidecar": lambda: list(yaml.safe_load_all((DEPLOY / "examples/elector-sidecar.yaml").read_text())),
     "redis": lambda: list(yaml.safe_load_all((DEPLOY / "examples/agent-with-redis.yaml").read_text())),
     "chart": chart,
     "chart-all": lambda: chart({"kube": {"cache": True}, "serviceMonitor": {"enable": True}, "autoscaling": {"enable": True},
                                 "env": {"EA_LOG_LEVEL": "debug"}, "nodeSelector": {"a": "b"}, "tolerations": [{"key": "k"}]}),
+    "chart-leases": lambda: chart({"driver": "kubernetes", "kube": {"enable": False}}),
     "chart-least": lambda: chart({"driver": "embedded", "replicas": 1, "kube": {"enable": False}, "networkPolicy": {"enable": False},
                                   "podDisruptionBudget": {"enable": False}}),
 }

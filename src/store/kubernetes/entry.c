@@ -15,9 +15,10 @@
 #include "base/mem.h"
 #include "store/kubernetes/internal.h"
 
-#define OWN_MS        10000 /* for questions that no request waits for */
-#define EXPIRY_PAUSE  1000  /* ms; the API server could not be asked */
-#define EXPIRY_JITTER 500   /* ms; agents that see a foreign tenure end don't all write at once */
+/* What no request waits for gets so long, since requests that come wait for it; and so long a pause before it is tried
+ * again. */
+#define OWN_MS   1000
+#define PAUSE_MS 1000
 
 static void on_called(struct kube_lease_call *call);
 
@@ -216,11 +217,12 @@ static void looked(struct entry *entry, const struct kube_lease_call *call)
         return;
     }
     tell_trouble(entry, &call->error);
-    entry->doubt = false;
-    if (entry->first != NULL) {
+    entry->resume = mono_add_ms(now_of(entry), PAUSE_MS);
+    if (entry->first != NULL && !mono_before(call->deadline, entry->first->request->deadline)) {
         refuse(entry->first, str_of(call->error.text));
-    } else {
-        entry->unsure = entry->undo = false; /* what may have been granted ends by itself */
+    }
+    if (entry->unsure && !mono_before(now_of(entry), entry->plan.expires)) {
+        entry->unsure = false; /* what may have been granted has ended by itself */
     }
 }
 
@@ -241,6 +243,7 @@ static void wrote(struct entry *entry, const struct kube_lease_call *call)
     }
     if (call->err != EA_OK && (!entry->unsure || !mono_before(now_of(entry), call->deadline))) {
         entry->undo = false;
+        entry->resume = mono_add_ms(now_of(entry), PAUSE_MS);
         tell_trouble(entry, &call->error);
         if (entry->writer != NULL) {
             refuse(entry->writer, str_of(call->error.text));
@@ -328,6 +331,9 @@ static bool step(struct entry *entry)
     if (entry->call != CALL_NONE) {
         return false;
     }
+    if (entry->first == NULL && mono_before(now_of(entry), entry->resume)) {
+        return false;
+    }
     if (entry->unsure || entry->doubt) {
         look(entry, entry->first != NULL ? entry->first->request->deadline : soon);
     } else if (entry->undo && plan_is_there(&entry->plan, &entry->view.lease)) {
@@ -344,9 +350,9 @@ static bool step(struct entry *entry)
     return true;
 }
 
-static void on_expiry(struct loop *loop, struct loop_timer *timer)
+static void on_timer(struct loop *loop, struct loop_timer *timer)
 {
-    struct entry *entry = CONTAINER_OF(timer, struct entry, expiry);
+    struct entry *entry = CONTAINER_OF(timer, struct entry, timer);
     entry->due = over_of(entry);
     entry_work(entry);
 }
@@ -356,17 +362,18 @@ static void rest(struct entry *entry)
 {
     struct loop *loop = entry->store->loop;
     struct view *view = &entry->view;
-    bool timed = view->led && !view->forever;
     bool over = over_of(entry);
+    bool left =
+        over || entry->unsure || entry->undo || entry->doubt; /* it could not be ended, or found out */
     mirror_led(entry, view->led && !over);
-    if (!timed) {
-        loop_timer_stop(loop, &entry->expiry);
-    } else if (!over) {
-        loop_timer_start(loop, &entry->expiry, view->expires);
-    } else if (entry->call == CALL_NONE) { /* it could not be ended */
-        loop_timer_start(loop, &entry->expiry, mono_add_ms(now_of(entry), EXPIRY_PAUSE));
+    if (left && entry->call == CALL_NONE) {
+        loop_timer_start(loop, &entry->timer, mono_max(entry->resume, now_of(entry)));
+    } else if (view->led && !view->forever && !over) {
+        loop_timer_start(loop, &entry->timer, view->expires);
+    } else {
+        loop_timer_stop(loop, &entry->timer);
     }
-    if (!view_exists(view) && !view->led && entry->first == NULL && entry->call == CALL_NONE) {
+    if (!view_exists(view) && !view->led && entry->first == NULL && entry->call == CALL_NONE && !left) {
         mirror_forget(entry);
     }
 }
@@ -392,7 +399,7 @@ struct entry *entry_new(struct kubernetes *store, const struct lease_election *i
     view_init(&entry->view, id, store->ns, name);
     entry->view.on_event = NULL;
     entry->end = &entry->first;
-    entry->expiry.fire = on_expiry;
+    entry->timer.fire = on_timer;
     entry->kind = mirror_kind(store, view_kind(&entry->view));
     return entry;
 }
@@ -400,7 +407,7 @@ struct entry *entry_new(struct kubernetes *store, const struct lease_election *i
 void entry_free(struct entry *entry)
 {
     assert(entry->first == NULL && entry->call == CALL_NONE);
-    loop_timer_stop(entry->store->loop, &entry->expiry);
+    loop_timer_stop(entry->store->loop, &entry->timer);
     mirror_led(entry, false);
     view_fini(&entry->view);
     mem_free(entry);

@@ -71,8 +71,9 @@ struct entry {
     struct plan plan;
     struct job *writer; /* whose plan it is; NULL: nobody waits */
 
-    struct loop_timer expiry;
-    uint64_t generation; /* of the list that named it last */
+    struct loop_timer timer; /* the end of the tenure, or of a pause */
+    struct mono resume;      /* what no request waits for is not tried before */
+    uint64_t generation;     /* of the list that named it last */
 };
 
 struct kubernetes {
