@@ -288,6 +288,21 @@ def test_what_the_role_lacks_is_named(agents, kube_servers):
     assert not is_ready(blind)
 
 
+def test_a_namespace_that_is_not_there_is_named(agents, kube):
+    status, answer = campaign(agents(kube, KUBE_LEASE_NAMESPACE="nowhere").start(), "job", "a")
+    assert status == 412 and 'namespaces \\"nowhere\\" not found' in json.dumps(answer["message"]), answer
+
+
+def test_questions_leave_nothing_behind(agents, kube):
+    agent = agents(kube).start()
+    for i in range(200):
+        assert leader_of(agent, f"kind-{i}/job") is None
+    before = agent.memory()
+    for i in range(2000):
+        assert leader_of(agent, f"kind-{i}/job") is None
+    assert agent.memory() < before + 2 * 1024 * 1024 * SLOW
+
+
 def test_without_a_cluster_the_agent_ends_and_says_why(agents, kube, tmp_path):
     agent = agents(kube)
     agent.settings["KUBE_CONFIG"] = tmp_path / "nothing"

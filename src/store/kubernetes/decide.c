@@ -63,7 +63,8 @@ static void hold(const struct question *q, struct mono not_before)
     plan->decided = q->now;
     plan->expires = lease_expiry(q->now, plan->term_ms, not_before);
     plan->duration_s = (int32_t)((mono_sub(plan->expires, q->now) + US_PER_S - 1) / US_PER_S);
-    plan->renewed = q->wall;
+    /* Others take an unchanged Lease for one that was not renewed, whatever our wall clock does. */
+    plan->renewed.us = q->wall.us + (q->wall.us == q->view->lease.renewed.us ? 1 : 0);
     memcpy(plan->holder, q->request->candidate.p, q->request->candidate.n);
     plan->holder[q->request->candidate.n] = '\0';
 }
@@ -208,6 +209,7 @@ void plan_done(const struct plan *plan, struct view *view)
     if (plan->kind == PLAN_END || !plan_is_there(plan, &view->lease)) {
         return; /* or the view has seen what came after already */
     }
+    view->mine = true;
     view->expires = plan->expires;
     view->term_ms = plan->term_ms;
     view->seen = plan->decided;

@@ -20,6 +20,9 @@
 #define OWN_MS   1000
 #define PAUSE_MS 1000
 
+#define TURN_MS   INT64_C(400)
+#define US_PER_MS INT64_C(1000)
+
 static void on_called(struct kube_lease_call *call);
 
 static struct mono now_of(const struct entry *entry)
@@ -334,13 +337,13 @@ static bool step(struct entry *entry)
     if (entry->first == NULL && mono_before(now_of(entry), entry->resume)) {
         return false;
     }
+    entry->undo = entry->undo && (entry->unsure || plan_is_there(&entry->plan, &entry->view.lease));
     if (entry->unsure || entry->doubt) {
         look(entry, entry->first != NULL ? entry->first->request->deadline : soon);
-    } else if (entry->undo && plan_is_there(&entry->plan, &entry->view.lease)) {
+    } else if (entry->undo) {
         plan_end(&entry->view, ACTION_STEPPED_DOWN, wall_of(entry), &entry->plan);
         write_plan(entry, NULL, soon);
     } else if (entry->first != NULL) {
-        entry->undo = false;
         decide_first(entry);
     } else if (entry->due) {
         end_by_time(entry);
@@ -369,7 +372,10 @@ static void rest(struct entry *entry)
     if (left && entry->call == CALL_NONE) {
         loop_timer_start(loop, &entry->timer, mono_max(entry->resume, now_of(entry)));
     } else if (view->led && !view->forever && !over) {
-        loop_timer_start(loop, &entry->timer, view->expires);
+        /* What another agent wrote last is first its own to end. */
+        int64_t turn_us =
+            view->mine ? 0 : rng_range(loop_rng(loop), TURN_MS / 2 * US_PER_MS, TURN_MS * US_PER_MS);
+        loop_timer_start(loop, &entry->timer, mono_add_us(view->expires, turn_us));
     } else {
         loop_timer_stop(loop, &entry->timer);
     }
@@ -397,10 +403,8 @@ struct entry *entry_new(struct kubernetes *store, const struct lease_election *i
     struct entry *entry = mem_zalloc(sizeof *entry);
     entry->store = store;
     view_init(&entry->view, id, store->ns, name);
-    entry->view.on_event = NULL;
     entry->end = &entry->first;
     entry->timer.fire = on_timer;
-    entry->kind = mirror_kind(store, view_kind(&entry->view));
     return entry;
 }
 

@@ -24,7 +24,7 @@
 #include "store/store.h"
 
 /* Leases are never deleted, and clients choose their names: beyond so many there are no new ones. */
-#define LEASES_MAX 50000
+#define LEASES_MAX 20000
 
 struct kubernetes;
 
@@ -52,13 +52,13 @@ struct entry {
     struct map_node node;
     struct kubernetes *store;
     struct view view;
-    struct kind *kind;
-    bool counted; /* in kind->led */
-    bool working; /* in entry_work(): what is called from there may call it */
-    bool doubt;   /* a list did not name it, and may be older than it */
-    bool due;     /* the tenure's time is over, and nobody has been told */
-    bool undo;    /* a grant whose outcome was not known in time is there: it is taken back */
-    bool unsure;  /* whether `plan` was carried out is not known */
+    struct kind *kind; /* NULL: it has never been led */
+    bool counted;      /* in kind->led */
+    bool working;      /* in entry_work(): what is called from there may call it */
+    bool doubt;        /* a list did not name it, and may be older than it */
+    bool due;          /* the tenure's time is over, and nobody has been told */
+    bool undo;         /* a grant whose outcome was not known in time is there: it is taken back */
+    bool unsure;       /* whether `plan` was carried out is not known */
     struct job *first;
     struct job **end;
 
@@ -131,7 +131,6 @@ void mirror_forget(struct entry *entry);
 void mirror_list(struct kubernetes *store, struct job *job);
 void mirror_count(struct kubernetes *store, void (*row)(void *arg, struct str kind, uint64_t elections),
                   void *arg);
-struct kind *mirror_kind(struct kubernetes *store, struct str name);
 void mirror_led(struct entry *entry, bool led); /* counts it */
 
 #endif

@@ -170,7 +170,7 @@ static enum err open_store(struct store **out, const struct store_options *optio
     self->store.ops = &store_kubernetes_ops;
     self->options = *options;
     self->n_lanes = options->n_lanes;
-    self->lanes = mem_dup(options->lanes, options->n_lanes * sizeof options->lanes[0]);
+    self->lanes = mem_dup(options->lanes, options->n_lanes * sizeof(struct loop *));
     self->loop = self->lanes[0];
     self->seed = options->seed != 0 ? options->seed : rng_next(loop_rng(self->loop));
     self->status =

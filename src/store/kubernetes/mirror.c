@@ -65,7 +65,7 @@ void mirror_forget(struct entry *entry)
 
 /* --- counting --- */
 
-struct kind *mirror_kind(struct kubernetes *store, struct str name)
+static struct kind *kind_of(struct kubernetes *store, struct str name)
 {
     struct kind *kind = store->kinds; /* only this thread changes the list */
     while (kind != NULL && !str_eq(kind->name, name)) {
@@ -85,6 +85,9 @@ struct kind *mirror_kind(struct kubernetes *store, struct str name)
 void mirror_led(struct entry *entry, bool led)
 {
     if (entry->counted != led) {
+        if (entry->kind == NULL) {
+            entry->kind = kind_of(entry->store, view_kind(&entry->view));
+        }
         uv_mutex_lock(&entry->store->lock);
         entry->kind->led += led ? 1 : UINT64_MAX; /* minus one */
         uv_mutex_unlock(&entry->store->lock);
@@ -159,7 +162,7 @@ void mirror_list(struct kubernetes *store, struct job *job)
     }
     each(store, list_entry, &listing);
     if (listing.n > 1) {
-        qsort(listing.found, listing.n, sizeof listing.found[0], by_name);
+        qsort(listing.found, listing.n, sizeof(const struct view *), by_name);
     }
     size_t n = listing.n < request->page_size ? listing.n : request->page_size;
     request->err = EA_OK;

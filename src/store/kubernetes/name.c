@@ -4,12 +4,13 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#define SEPARATOR "---"
-#define DIGEST    "sha256----" /* four dashes: the readable forms have two, three, or five and more in a row */
+#define SEPARATOR STR("---")
+#define DIGEST \
+    STR("sha256----") /* four dashes: the readable forms have two, three, or five and more in a row */
 
 #define DIGEST_BYTES 32
 /* Every byte escaped, the separator, a "0" in front. */
-#define FORM_BYTES_MAX (4 * (KIND_BYTES_MAX + NAME_BYTES_MAX) + sizeof SEPARATOR + 4)
+#define FORM_BYTES_MAX ((size_t)4 * (KIND_BYTES_MAX + NAME_BYTES_MAX) + 8)
 
 static const char hex[] = "0123456789abcdef";
 
@@ -33,6 +34,12 @@ static size_t escape_byte(char c, char *out)
     return 4;
 }
 
+static size_t put(struct str s, char *out)
+{
+    memcpy(out, s.p, s.n);
+    return s.n;
+}
+
 static size_t escape(struct str s, bool dots, char *out)
 {
     size_t n = 0;
@@ -52,8 +59,7 @@ static size_t write_readable(struct str kind, struct str election, char *out)
     size_t n = 0;
     if (!str_eq(kind, STR(KIND_DEFAULT))) {
         n = escape(kind, false, body);
-        memcpy(body + n, SEPARATOR, strlen(SEPARATOR));
-        n += strlen(SEPARATOR);
+        n += put(SEPARATOR, body + n);
     }
     n += escape(election, true, body + n);
     struct str rest = str_from(body, n);
@@ -79,8 +85,7 @@ static void write_digest(struct str kind, struct str election, char *out)
     memcpy(text + kind.n + 1, election.p, election.n);
     int done = EVP_Digest(text, kind.n + 1 + election.n, digest, &length, EVP_sha256(), NULL);
     assert(done == 1 && length == DIGEST_BYTES);
-    char *at = out + strlen(DIGEST);
-    memcpy(out, DIGEST, strlen(DIGEST));
+    char *at = out + put(DIGEST, out);
     for (unsigned i = 0; i < DIGEST_BYTES; i++) {
         *at++ = hex[digest[i] >> 4];
         *at++ = hex[digest[i] & 15];
@@ -147,10 +152,11 @@ static bool read_readable(struct str name, struct lease_election *out)
     }
     struct str kind = STR(KIND_DEFAULT);
     struct str election = name;
-    for (size_t i = 1; i + strlen(SEPARATOR) < name.n; i++) {
-        if (memcmp(name.p + i, SEPARATOR, strlen(SEPARATOR)) == 0) {
+    for (size_t i = 1; i + SEPARATOR.n < name.n; i++) {
+        struct str rest = str_from(name.p + i, name.n - i);
+        if (str_starts(rest, SEPARATOR)) {
             kind = str_from(name.p, i);
-            election = str_from(name.p + i + strlen(SEPARATOR), name.n - i - strlen(SEPARATOR));
+            election = str_from(rest.p + SEPARATOR.n, rest.n - SEPARATOR.n);
             break;
         }
     }
@@ -163,7 +169,7 @@ bool lease_name_read(struct str name, struct str kind_note, struct str election_
 {
     char again[LEASE_NAME_BYTES_MAX + 1];
     struct error ignored;
-    bool read = str_starts(name, STR(DIGEST))
+    bool read = str_starts(name, DIGEST)
                     ? copy(kind_note, out->kind, sizeof out->kind, &out->kind_bytes) &&
                           copy(election_note, out->election, sizeof out->election, &out->election_bytes)
                     : read_readable(name, out);

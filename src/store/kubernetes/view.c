@@ -162,6 +162,7 @@ void view_see(struct view *view, const struct kube_lease *lease, bool first, str
         return;
     }
     kube_lease_copy(&view->lease, lease);
+    view->mine = false;
     view->token_max = lease->transitions > view->token_max ? lease->transitions : view->token_max;
     struct str holder = str_of(lease->holder);
     view->strange = holder.n > 0 && name_check("holder", holder, &ignored) != EA_OK;

@@ -33,6 +33,7 @@ struct view {
     bool
         forever; /* its holder has it as long as it exists (an elector's strategy `owner`): not ours to change */
     bool ours;    /* an agent began this tenure */
+    bool mine;    /* we wrote the Lease last */
     bool strange; /* its holder is no name that a candidate can have */
     char leader[NAME_BYTES_MAX];
     size_t leader_bytes;

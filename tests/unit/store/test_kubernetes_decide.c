@@ -119,6 +119,20 @@ static void what_was_promised_is_not_shortened(void **state)
     assert_int_equal(rig->plan.duration_s, 60); /* E7 */
 }
 
+static void a_renewal_always_changes_the_lease(void **state)
+{
+    struct rig *rig = *state;
+    struct kube_lease lease;
+    see(rig, "1", "a", 5, 60);
+    assert_false(ask(rig, OP_EXTEND, "a", 60000));
+    plan_write(&rig->plan, &rig->view, &lease);
+    (void)snprintf(lease.version, sizeof lease.version, "2");
+    view_see(&rig->view, &lease, false, rig->now, rig->wall);
+    assert_false(ask(rig, OP_EXTEND, "a", 60000)); /* while the wall clock stands still */
+    assert_true(rig->plan.renewed.us != lease.renewed.us);
+    kube_lease_fini(&lease);
+}
+
 static void who_extends_after_a_deletion_makes_the_lease_anew(void **state)
 {
     struct rig *rig = *state;
@@ -206,6 +220,7 @@ int main(void)
         RIG_TEST(a_lease_that_is_there_goes_on_counting),
         RIG_TEST(when_the_tokens_are_used_up_nothing_is_granted),
         RIG_TEST(what_was_promised_is_not_shortened),
+        RIG_TEST(a_renewal_always_changes_the_lease),
         RIG_TEST(who_extends_after_a_deletion_makes_the_lease_anew),
         RIG_TEST(a_resignation_keeps_the_lease_and_its_count),
         RIG_TEST(a_lease_without_a_duration_is_not_ours_to_change),
