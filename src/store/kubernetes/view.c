@@ -195,10 +195,11 @@ struct election_tenure view_tenure(const struct view *view, struct mono now)
     if (!view_is_led(view, now)) {
         return (struct election_tenure){.token = 0};
     }
+    struct mono unknown = {0};
     return (struct election_tenure){
         .leader = view_leader(view),
         .token = view->token,
-        .expires = view->forever ? (struct mono){0} : view->expires,
+        .expires = view->forever ? unknown : view->expires,
         .term_ms = view->term_ms,
         .elected_at = view->elected_at,
         .renewed_at = view->renewed_at,
