@@ -77,6 +77,8 @@ class FakeRedis:
             return bulk(info_reply)
         if words[:2] == ["SCRIPT", "LOAD"]:
             return bulk("0" * 40)
-        if words[0] in ("SELECT", "PING", "CLIENT"):
+        if words[0] == "GET":
+            return b"$-1\r\n"
+        if words[0] in ("SELECT", "PING", "CLIENT", "SET"):
             return b"+OK\r\n"
         return b"-ERR not here\r\n"
