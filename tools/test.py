@@ -5,10 +5,12 @@
     tools/test.py --only release     one build (release, asan, tsan), or lint
     tools/test.py -k PATTERN         only tests whose name contains PATTERN
 
-C tests run under `meson test`; every cmocka function counts as a test. Integration tests run under pytest against each build. Of a test
-that fails the whole output is printed; of one that passes, nothing.
+Builds follow each other, then lint; the tests of a build run while the next one is built. C tests run under `meson test`; every cmocka
+function counts as a test. Integration tests run under pytest against each build. Of a test that fails the whole output is printed; of
+one that passes, nothing.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -16,11 +18,14 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = "/usr/bin/python3"
-JOBS = str(max(2, os.cpu_count() or 2))
+CORES = max(2, os.cpu_count() or 2)
+UNIT_JOBS = str(2 * CORES)  # some wait for servers
+INTEGRATION_JOBS = str(3 * CORES)  # nearly all wait: for terms, for time-outs, for what must not happen
 
 BUILDS = {
     "release": {"dir": "build", "cc": "cc", "options": ["-Dbuildtype=release", "-Ddebug=true"]},
@@ -41,6 +46,9 @@ SANITIZERS = {
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:abort_on_error=1",
     "TSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:second_deadlock_stack=1:suppressions=" + str(ROOT / "tests/tsan.supp"),
 }
+
+# What is built and linted while tests run gives way to them.
+BEHIND = ["nice", "-n", "10"]
 
 OK = re.compile(r"^\[       OK \] ", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (?!tests?:|\d+ test)\S", re.M)
@@ -70,7 +78,7 @@ def run(command, **options):
 
 def build(name):
     spec = BUILDS[name]
-    result = run(["tools/build.sh", spec["dir"], *spec["options"]], env={**os.environ, "CC": spec["cc"]})
+    result = run([*BEHIND, "tools/build.sh", spec["dir"], *spec["options"]], env={**os.environ, "CC": spec["cc"]})
     if result.returncode != 0:
         say(f"{name}: does not build\n{result.stdout}")
     return result.returncode == 0
@@ -91,7 +99,7 @@ def run_units(name, pattern):
     directory = ROOT / BUILDS[name]["dir"]
     log = directory / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    command = ["meson", "test", "-C", str(directory), "--no-rebuild", "--num-processes", JOBS, "--no-suite", "lint", "--quiet",
+    command = ["meson", "test", "-C", str(directory), "--no-rebuild", "--num-processes", UNIT_JOBS, "--no-suite", "lint", "--quiet",
                "--timeout-multiplier", "4"]  # a time-out is for what hangs, not for a busy machine
     names = []
     if pattern:
@@ -117,7 +125,7 @@ def run_units(name, pattern):
 
 
 def run_integration(name, pattern):
-    command = [PYTHON, "-m", "pytest", "tests/integration", "tests/kube", "-q", "-n", JOBS, "-p", "no:cacheprovider"]
+    command = [PYTHON, "-m", "pytest", "tests/integration", "tests/kube", "-q", "-n", INTEGRATION_JOBS, "-p", "no:cacheprovider"]
     if pattern:
         command += ["-k", pattern]
     env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -135,6 +143,32 @@ def run_integration(name, pattern):
     return tally
 
 
+def lint():
+    result = run([*BEHIND, "tools/lint.sh"])
+    last = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
+    match = re.match(r"lint: (\d+) passed, (\d+) failed", last)
+    tally = Tally()
+    tally.add(*((int(match[1]), int(match[2]), 0) if match else (0, 1, 0)))
+    if result.returncode != 0:
+        tally.failed = max(tally.failed, 1)
+        say(result.stdout)
+    return tally
+
+
+def prepare(wanted, built, linted):
+    """Builds one after the other, then lints: each core is busy with this while tests wait for what they wait for."""
+    try:
+        for name in BUILDS:
+            if name in wanted:
+                built[name].set_result(build(name))
+        if "lint" in wanted:
+            linted.set_result(lint())
+    except BaseException as error:  # whoever waits for it must hear of it
+        for future in (*built.values(), linted):
+            if not future.done():
+                future.set_exception(error)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=[*BUILDS, "lint"])
@@ -146,24 +180,27 @@ def main():
 
     total = Tally()
     began = time.monotonic()
-    for name in wanted:
-        start = time.monotonic()
-        tally = Tally()
-        if name == "lint":
-            result = run(["tools/lint.sh"])
-            last = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
-            match = re.match(r"lint: (\d+) passed, (\d+) failed", last)
-            tally.add(*((int(match[1]), int(match[2]), 0) if match else (0, 1, 0)))
-            if result.returncode != 0:
-                tally.failed = max(tally.failed, 1)
-                say(result.stdout)
-        elif not build(name):
-            tally.add(0, 1, 0)
-        else:
-            for part in (run_units(name, options.pattern), run_integration(name, options.pattern)):
-                tally.add(part.passed, part.failed, part.skipped)
+
+    def report(name, tally, start):
         say(f"{name}: {tally} ({time.monotonic() - start:.0f} s)")
         total.add(tally.passed, tally.failed, tally.skipped)
+
+    built = {name: concurrent.futures.Future() for name in BUILDS}
+    linted = concurrent.futures.Future()
+    threading.Thread(target=prepare, args=(wanted, built, linted), daemon=True).start()
+    for name in BUILDS:
+        if name in wanted:
+            good = built[name].result()
+            start = time.monotonic()
+            tally = Tally()
+            if not good:
+                tally.add(0, 1, 0)
+            else:
+                for part in (run_units(name, options.pattern), run_integration(name, options.pattern)):
+                    tally.add(part.passed, part.failed, part.skipped)
+            report(name, tally, start)
+    if "lint" in wanted:
+        report("lint", linted.result(), began)
     if total.passed + total.failed == 0:
         say("no test ran")
         total.failed = 1
