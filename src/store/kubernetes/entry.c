@@ -320,7 +320,7 @@ static void decide_first(struct entry *entry)
         } else {
             write_plan(entry, job, request->deadline);
         }
-    } else if (request->err != EA_UNAVAILABLE && !is_fresh(entry, job)) {
+    } else if (!is_fresh(entry, job)) {
         look(entry, request->deadline);
     } else {
         answer(entry, job);
