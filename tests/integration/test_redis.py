@@ -525,7 +525,7 @@ def test_a_foreign_agent_and_we_respect_each_other_in_layout_kind(agents, server
         assert node.call("SET", key, "foreign", "NX", "PX", 60000) == "OK"
     status, lost = campaign(agent, "job", "ours")
     assert (status, lost["elected"], lost["leader"], int(lost["token"])) == (200, False, "foreign", 0)
-    assert extend(agent, "job", "ours")[0] != 200
+    assert extend(agent, "job", "ours")[0] == 409
     for node in nodes:
         assert node.call("EVAL", COMPARE_EXPIRE, 1, key, "foreign", 60000) == 1
         node.call("DEL", key)

@@ -74,6 +74,6 @@ def pki(tmp_path_factory):
 
     ca("ca")
     ca("other-ca")
-    signed("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    signed("server", "/CN=kube-apiserver", "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:kube-apiserver.test\n")
     signed("client", "/O=testers/CN=client", "extendedKeyUsage=clientAuth\n")
     return home

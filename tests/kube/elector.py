@@ -35,7 +35,7 @@ class Elector:
 
     def start(self):
         command = [str(BUILD / "elector")] + [f"--{k.replace('_', '-')}={v}" for k, v in self.flags.items() if v is not None]
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("ELECTOR_", "KUBE"))}
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("ELECTOR_", "KUBECONFIG"))}
         self.process = subprocess.Popen(command, cwd=self.directory, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace")
         self.reader = threading.Thread(target=self.read, daemon=True)

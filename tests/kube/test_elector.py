@@ -98,6 +98,21 @@ def test_of_twenty_that_race_one_wins(kube, electors, strategy):
     assert holder(kube) == leader.name
     assert sum(e.metric("elector_is_leader") for e in racers) == 1
     assert sum(r["verb"] == "create" and r["code"] == 201 for r in kube.requests) == 1
+    for race in range(2, 5):  # again, now that all are ready for it
+        before = lease(kube)
+        if strategy == "owner":
+            kube.remove("Lease", "the-election")
+        else:
+            kube.put({**before, "spec": {**before["spec"], "holderIdentity": ""}})
+        wait_for(lambda old=before: (now := lease(kube)) and now["spec"].get("holderIdentity") and now["spec"]["acquireTime"]
+                 != old["spec"]["acquireTime"], "a new tenure")
+        leader = one_leads(racers)
+        assert holder(kube) == leader.name
+        assert sum(e.metric("elector_is_leader") for e in racers) == 1
+        if strategy == "owner":
+            assert sum(r["verb"] == "create" and r["code"] == 201 for r in kube.requests) == race
+        else:
+            assert lease(kube)["spec"]["leaseTransitions"] == race
 
 
 def test_an_owner_stays_the_leader_while_the_api_server_is_away(kube, electors):
@@ -184,9 +199,8 @@ def test_a_conflict_on_every_second_write_unseats_nobody(kube, electors):
     leader = one_leads(two)
     subscriber = Subscriber(leader)
     kube.fault(verb="update", resource="leases", conflict=True, every=2)
-    time.sleep(6)
+    wait_for(lambda: sum(r["verb"] == "update" and r["code"] == 409 for r in kube.requests) >= 4, "four conflicts, longer than a lease")
     assert subscriber.names == [leader.name] and lease(kube)["spec"]["leaseTransitions"] == 1
-    assert sum(r["verb"] == "update" and r["code"] == 409 for r in kube.requests) >= 2
     subscriber.close()
 
 
@@ -196,20 +210,19 @@ def test_a_write_whose_answer_is_lost_is_found_again(kube, electors):
     wait_for(elector.leads, "it leads")
     kube.fault(verb="update", resource="leases", lose_answer=True, every=2)
     subscriber = Subscriber(elector)
-    time.sleep(6)
+    wait_for(lambda: kube.asked(verb="update", resource="leases") >= 6, "renewals for longer than a lease")
     assert subscriber.names == ["pod-0"] and lease(kube)["spec"]["leaseTransitions"] == 1
     subscriber.close()
 
 
-@pytest.mark.parametrize("offset", [3600, -3600])
-def test_the_clock_of_the_api_server_does_not_matter(kube, electors, offset):
-    kube.store.clock_offset = offset
+def test_the_clock_of_the_api_server_does_not_matter(kube, electors):
+    kube.store.clock_offset = 3600
     two = [electors(kube, f"pod-{i}", strategy="renew", lease_duration="2s") for i in range(2)]
     leader = one_leads(two)
     subscriber = Subscriber(leader)
-    time.sleep(3)
-    kube.store.clock_offset = -offset
-    time.sleep(3)
+    time.sleep(2.5)
+    kube.store.clock_offset = -3600
+    time.sleep(2.5)
     assert subscriber.names == [leader.name]
     subscriber.close()
 
@@ -374,8 +387,10 @@ def test_hundreds_of_subscribers_hear_a_change_once_and_those_that_stall_disturb
 
 def test_proxies_are_kept_awake(kube, electors):
     elector = electors(kube, "pod-0")
+    wait_for(elector.leads, "it leads")
     subscriber = Subscriber(elector)
-    wait_for(lambda: subscriber.comments >= 2, "comments", 32)
+    wait_for(lambda: subscriber.names, "the state")
+    wait_for(lambda: subscriber.comments, "a comment", 17)
     subscriber.close()
 
 

@@ -127,6 +127,37 @@ static bool held_by_other(struct quorum *q, struct attempt *a, const struct slot
     return true;
 }
 
+/* All have answered, nobody holds anything of the candidate's, and q nodes with memory have one other name: a foreign
+ * agent's lease has no tenure, and is held all the same. While a node holds the candidate's token such names may be
+ * losers' transient leases, and the leader must not lose by them (scenario 10). */
+static bool held_without_tenure(struct quorum *q, struct attempt *a, const struct slot *just,
+                                const struct quorum_reply *reply)
+{
+    for (unsigned i = 0; i < q->n; i++) {
+        if (slot_fresh(a, &a->slots[i]) && a->slots[i].own) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct slot *s = &a->slots[i];
+        unsigned names = 0;
+        for (unsigned k = 0; k < q->n; k++) {
+            const struct slot *other = &a->slots[k];
+            names += slot_fresh(a, s) && slot_fresh(a, other) && s->answer == QUORUM_OTHER &&
+                             other->answer == QUORUM_OTHER && !other->recovering && other->name == s->name
+                         ? 1
+                         : 0;
+        }
+        if (names >= q->majority) {
+            bool last = just != NULL && just->name == s->name && reply->answer == QUORUM_OTHER;
+            hint_drop(q, &a->names, a->names.candidate);
+            attempt_held(q, a, last ? reply->name : (struct str){NULL, 0}, 0);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void taken_over(struct quorum *q, struct attempt *a)
 {
     if (a->session != NULL && a->session->owner.clock != 0) { /* scenario 4: and it never resigns */
@@ -139,7 +170,8 @@ static void taken_over(struct quorum *q, struct attempt *a)
 }
 
 /* No q nodes hold one token under our owner, nor will by the answers that can still come to the looks. */
-static void judge_thin(struct quorum *q, struct attempt *a)
+static void judge_thin(struct quorum *q, struct attempt *a, const struct slot *just,
+                       const struct quorum_reply *reply)
 {
     struct tally t = tally_slots(q, a);
     bool some = t.holding >= 1 && a->known != 0;
@@ -155,7 +187,7 @@ static void judge_thin(struct quorum *q, struct attempt *a)
     if (t.missing >= q->majority) {
         hint_drop(q, &a->names, a->names.candidate);
         attempt_fail(q, a, EA_NOT_FOUND, NULL);
-    } else if (t.pending + t.refilling == 0) {
+    } else if (t.pending + t.refilling == 0 && !held_without_tenure(q, a, just, reply)) {
         attempt_fail(q, a, EA_UNAVAILABLE, why_no_quorum);
     }
 }
@@ -179,7 +211,7 @@ static void extend_judge(struct quorum *q, struct attempt *a, struct slot *just,
         taken_over(q, a);
         return;
     }
-    judge_thin(q, a);
+    judge_thin(q, a, just, reply);
 }
 
 static void extend_after(struct quorum *q, struct attempt *a, struct slot *s)

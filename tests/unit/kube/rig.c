@@ -65,6 +65,7 @@ void rig_init(struct rig *rig, const char *const *argv)
 {
     struct error error = ERROR_NONE;
     memset(rig, 0, sizeof *rig);
+    rig->deadline_ms = 5000;
     log_set_level(LOG_FATAL);
     (void)snprintf(rig->directory, sizeof rig->directory, "/tmp/election-kube-XXXXXX");
     assert_non_null(mkdtemp(rig->directory));
@@ -168,7 +169,8 @@ struct rig_answer rig_ask(struct rig *rig, enum kube_method method, const char *
                     .what = whats[method],
                     .path = str_of(path),
                     .body = str_of(body),
-                    .deadline = mono_add_ms(clock_mono(&clock_system), 5000),
+                    .deadline = mono_add_ms(clock_mono(&clock_system), rig->deadline_ms),
+                    .once = rig->once,
                     .done = on_done},
     };
     kube_send(rig->kube, &asked.request);

@@ -25,6 +25,8 @@ struct rig {
     unsigned port;
     long server; /* process */
     int server_stdin;
+    int64_t deadline_ms; /* of what rig_ask() asks */
+    bool once;           /* ... and it is not tried again, so that a failure is told at once */
 };
 
 /* argv: further arguments of apiserver.py, ended by NULL; may be NULL. */

@@ -95,6 +95,7 @@ static void a_server_that_hangs_is_given_up_at_the_deadline(void **state)
 {
     struct rig *rig = *state;
     rig_order(rig, "{'what': 'fault', 'resource': 'leases', 'hang': true}");
+    rig->deadline_ms = 1000;
     struct rig_answer answer = rig_ask(rig, KUBE_POST, LEASES, LEASE);
     assert_int_equal(answer.err, EA_TIMEOUT);
     assert_true(answer.maybe_done);
@@ -105,8 +106,9 @@ static void a_server_that_is_not_there_is_no_connection(void **state)
     struct rig *rig = *state;
     rig_reopen(rig, "current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\n"
                     "clusters: [{name: k, cluster: {server: 'http://127.0.0.1:1'}}]\n");
+    rig->once = true;
     struct rig_answer answer = rig_ask(rig, KUBE_GET, LEASES, NULL);
-    assert_true(answer.err == EA_IO || answer.err == EA_TIMEOUT);
+    assert_int_equal(answer.err, EA_IO);
     assert_non_null(strstr(answer.error, "get things: http://127.0.0.1:1: "));
     rig_reopen(rig, NULL);
 }
@@ -129,8 +131,9 @@ static void a_name_that_does_not_exist_is_told(void **state)
     struct rig *rig = *state;
     rig_reopen(rig, "current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\n"
                     "clusters: [{name: k, cluster: {server: 'http://no-such-host.invalid'}}]\n");
+    rig->once = true;
     struct rig_answer answer = rig_ask(rig, KUBE_GET, LEASES, NULL);
-    assert_true(answer.err == EA_IO || answer.err == EA_TIMEOUT);
+    assert_int_equal(answer.err, EA_IO);
     assert_non_null(strstr(answer.error, "cannot resolve no-such-host.invalid"));
     rig_reopen(rig, NULL);
 }

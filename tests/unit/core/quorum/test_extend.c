@@ -400,6 +400,31 @@ static void a_number_beyond_the_range_of_tokens_is_not_believed(void **state)
     rig_free(rig);
 }
 
+static void a_foreign_lease_on_a_quorum_is_held_by_another(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask a = {0};
+    rig_extend(rig, &a, "a", 900);
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OTHER, .name = STR("foreign")));
+    assert_int_equal(a.done, 0); /* the third may hold the token */
+    rig_exchange(rig, 2, 2, QUORUM_LOOK, R(OTHER, .name = STR("foreign")));
+    assert_int_equal(a.request.err, EA_HELD);
+    assert_string_equal(a.leader, "foreign");
+    rig_free(rig);
+}
+
+static void a_leader_does_not_lose_by_losers_transient_leases(void **state)
+{
+    struct rig *rig = rig_new(3); /* scenario 10 */
+    struct ask a = {0};
+    rig_extend(rig, &a, "a", 900);
+    struct quorum_owner owner = looked(rig, 2);
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OTHER, .name = STR("loser")));
+    rig_exchange(rig, 2, 2, QUORUM_LOOK, R(OK, .token = 900, .owner = owner));
+    assert_int_equal(a.request.err, EA_UNAVAILABLE);
+    rig_free(rig);
+}
+
 static struct quorum_hello another_server(const struct rig *rig, unsigned node)
 {
     struct quorum_hello hello = rig->hello[node];
@@ -481,6 +506,8 @@ int main(void)
         cmocka_unit_test(what_a_slots_new_server_lacks_is_no_evidence),
         cmocka_unit_test(what_a_slots_new_server_holds_counts),
         cmocka_unit_test(a_slots_new_server_is_looked_at_before_it_votes),
+        cmocka_unit_test(a_foreign_lease_on_a_quorum_is_held_by_another),
+        cmocka_unit_test(a_leader_does_not_lose_by_losers_transient_leases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
