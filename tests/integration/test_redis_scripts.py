@@ -215,6 +215,15 @@ def test_an_owner_is_never_replaced_by_a_smaller_one(node):
     assert node.tenure() == f"100 {owner(20, 0xA)} A"
 
 
+def test_looks_of_one_lease_in_one_call_see_each_other(node):
+    node.lead(token=100, by=owner(1))
+    answers = node.looks(("A", owner(20), 60000), ("A", owner(3), 5000), ("B", owner(30), 5000))
+    assert [answer[0] for answer in answers] == ["ok", "ok", "other"]
+    assert answers[1][2] == owner(20)
+    assert node.tenure() == f"100 {owner(20)} A"
+    assert node.left() > 50000
+
+
 def test_a_look_with_a_shorter_term_keeps_the_expiry(node):
     node.lead(px=60000)
     before = node.expires()

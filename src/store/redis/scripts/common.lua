@@ -1,12 +1,3 @@
--- An owner is "clock.agent", both padded: clocks are compared as numbers, agents as strings of one length.
-local function later(a, b)
-  local ac, bc = tonumber(string.sub(a, 1, 16)), tonumber(string.sub(b, 1, 16))
-  if ac ~= bc then
-    return ac > bc
-  end
-  return string.sub(a, 18) > string.sub(b, 18)
-end
-
 -- A missing number is 0; a damaged one is above every token, so that nothing is granted past it.
 local LIMIT = 9007199254740992
 
@@ -21,10 +12,11 @@ local function load_node()
 end
 
 -- The election whose lease, tenure and fence are KEYS[at], [at + 1], [at + 2]. T is what `token` and `owner` are
--- of: set only if the tenure names the lease's holder and both keys expire together.
-local function load(node, at)
+-- of: set only if the tenure names the lease's holder and both keys expire together. `values` are the three, if they
+-- were read already.
+local function load(node, at, values)
   local e = {lease_key = KEYS[at], tenure_key = KEYS[at + 1], fence_key = KEYS[at + 2]}
-  local values = redis.call('MGET', e.lease_key, e.tenure_key, e.fence_key)
+  values = values or redis.call('MGET', e.lease_key, e.tenure_key, e.fence_key)
   e.lease, e.tenure = values[1], values[2]
   e.fence_alone = number(values[3])
   e.fence = math.max(e.fence_alone, node.floor)
