@@ -8,6 +8,7 @@
 #   make docs     generates docs/api.md, docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
+#   make chaos    real servers, agents and clients under faults for CHAOS_SECONDS (1200), from CHAOS_SEED (random)
 #   make sim      the two simulations over SIM_SEEDS (100000) seeds
 #   make install  program, manual page and documents, into DESTDIR/PREFIX (/usr/local)
 #   make clean    removes build/ and build-*/
@@ -18,9 +19,10 @@ RELEASE      := -Dbuildtype=release -Ddebug=true
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 SIM_SEEDS    ?= 100000
+CHAOS_SECONDS ?= 1200
 PYTHON       := /usr/bin/python3
 
-.PHONY: run test build lint format docs bench fuzz sim install clean deps deps-test
+.PHONY: run test build lint format docs bench fuzz sim chaos install clean deps deps-test
 
 run: build
 	@EA_ENV=$${EA_ENV:-development} EA_KUBE_ENABLE=$${EA_KUBE_ENABLE:-false} exec ./$(BUILD)/election-agent $(ARGS)
@@ -56,6 +58,10 @@ fuzz: deps-test
 sim: build
 	@./$(BUILD)/tests/sim/sim --seeds $(SIM_SEEDS)
 	@./$(BUILD)/tests/sim/quorum/qsim --seeds $(SIM_SEEDS)
+
+chaos: build
+	@tools/deps.sh test
+	@$(PYTHON) tests/chaos/run.py --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(CHAOS_ARGS)
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && tools/build.sh $(BUILD) $(RELEASE)

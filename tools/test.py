@@ -6,8 +6,8 @@
     tools/test.py -k PATTERN         only tests whose name contains PATTERN
 
 Builds follow each other, then lint; the tests of a build run while the next one is built. C tests run under `meson test`; every cmocka
-function counts as a test. Integration tests run under pytest against each build. Of a test that fails the whole output is printed; of
-one that passes, nothing.
+function counts as a test. Integration tests and chaos run under pytest against each build. Of a test that fails the whole output is
+printed; of one that passes, nothing.
 """
 import argparse
 import concurrent.futures
@@ -124,8 +124,8 @@ def run_units(name, pattern):
     return tally
 
 
-def run_integration(name, pattern):
-    command = [PYTHON, "-m", "pytest", "tests/integration", "tests/kube", "-q", "-n", INTEGRATION_JOBS, "-p", "no:cacheprovider"]
+def run_pytest(name, pattern, what, *arguments):
+    command = [PYTHON, "-m", "pytest", *arguments, "-q", "-p", "no:cacheprovider"]
     if pattern:
         command += ["-k", pattern]
     env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -139,8 +139,17 @@ def run_integration(name, pattern):
     if result.returncode != 0:
         if tally.failed == 0:
             tally.failed = 1
-        say(f"--- {name}: integration\n{result.stdout}\n---")
+        say(f"--- {name}: {what}\n{result.stdout}\n---")
     return tally
+
+
+def run_tests(name, pattern):
+    """Chaos mostly waits, and measures how long it was kept waiting: it runs beside everything else of a build."""
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        chaos = beside.submit(run_pytest, name, pattern, "chaos", "tests/chaos")
+        units = run_units(name, pattern)
+        integration = run_pytest(name, pattern, "integration", "tests/integration", "tests/kube", "-n", INTEGRATION_JOBS)
+        return units, integration, chaos.result()
 
 
 def lint():
@@ -196,7 +205,7 @@ def main():
             if not good:
                 tally.add(0, 1, 0)
             else:
-                for part in (run_units(name, options.pattern), run_integration(name, options.pattern)):
+                for part in run_tests(name, options.pattern):
                     tally.add(part.passed, part.failed, part.skipped)
             report(name, tally, start)
     if "lint" in wanted:

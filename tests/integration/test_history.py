@@ -48,3 +48,61 @@ def test_a_resignation_ends_the_belief_of_the_one_who_resigns():
 
 def test_elections_do_not_disturb_each_other():
     assert history.judge([op("campaign", "a", 0.0, 0.1, 10, 900), op("campaign", "b", 0.0, 0.1, 11, 900, election="f")]) == []
+
+
+class Storm(history.Calm):
+    """No majority was up; the agent was stopped; the client was kept waiting for a second."""
+
+    def clean(self, agent, begin, end):
+        return False
+
+    def alive(self, agent, begin, end):
+        return False
+
+
+class Busy(history.Calm):
+    def slack(self, agent, begin, end):
+        return 1.0
+
+
+def chaos(op, sent, received, **more):
+    return {**globals()["op"](op, "a", sent, received, **{k: more.pop(k) for k in ("token", "expires_in", "status", "arg_token", "elected")
+                                                          if k in more}), "agent": 0, **more}
+
+
+UNEXTENDED = [
+    chaos("campaign", 0.0, 0.1, token=10, expires_in=900),
+    chaos("extend", 0.3, 0.4, status="unavailable", arg_token=10, known_until=0.9, elected=False),
+]
+SILENT = [chaos("campaign", 0.0, None, status=None, elected=False, gone="silent", gave_up=9.0)]
+
+
+@pytest.mark.parametrize("words, broken", [
+    ("could not extend", UNEXTENDED),
+    ("had no answer", SILENT),
+    ("had been ended", [chaos("campaign", 0.0, 0.1, token=10, expires_in=900), chaos("resign", 0.2, 0.3, arg_token=10),
+                        chaos("campaign", 0.4, 0.5, token=10, expires_in=900)]),
+    ("had given up", [chaos("campaign", 0.0, 0.1, token=10, expires_in=900, past=10)]),
+    ("and read", [chaos("campaign", 0.0, 0.1, token=10, expires_in=900), chaos("get", 0.2, 0.3, token=9)]),
+    ("two leaders", [chaos("campaign", 0.0, 0.1, token=10, expires_in=900, until=1.5),
+                     {**chaos("campaign", 1.2, 1.3, token=11, expires_in=900), "candidate": "b"}]),
+])
+def test_what_only_a_client_in_chaos_notices_is_named(words, broken):
+    found = history.judge(broken)
+    assert any(words in line for line in found), found
+
+
+def test_faults_excuse_what_they_explain():
+    assert history.judge(UNEXTENDED, weather=Storm()) == []
+    assert history.judge(SILENT, weather=Storm()) == []
+    late = [chaos("campaign", 0.0, 4.0, token=10, expires_in=900)]
+    assert history.judge(late) != [] and history.judge(late, weather=Busy()) == []
+    assert history.judge([chaos("campaign", 0.0, 5.0, token=10, expires_in=900)], weather=Busy()) != []
+
+
+def test_who_gives_up_soon_or_has_little_validity_left_blames_nobody():
+    [won, extend] = UNEXTENDED
+    silent = {**extend, "received": None, "status": None, "gone": "silent"}
+    assert history.judge([won, {**silent, "gave_up": 0.35}]) == []
+    assert history.judge([won, {**silent, "gave_up": 0.8}]) != []
+    assert history.judge([won, {**extend, "known_until": 0.5}]) == []

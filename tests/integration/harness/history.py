@@ -5,6 +5,9 @@ A history is a list of operations, each a dict written by the client that did it
     client, op (campaign, extend, resign, handover, get), election, candidate, sent, received (None: no answer),
     status (ok, held, not_found, unavailable, error), elected, token, expires_in (ms), arg_token, past
 
+and, where the client knows more: agent (its number), until (the end of validity by the client's own reckoning), known_until (the same before
+an extend), gone (why there is no answer: dead, broken, silent) and gave_up (when).
+
 The rules are those of the promises; `judge` returns a list of violations in words, empty when all were kept.
 """
 import collections
@@ -24,6 +27,22 @@ def load(paths):
     return sorted(operations, key=lambda o: o["sent"])
 
 
+class Calm:
+    """Weather in which nothing happens. tests/chaos has another one."""
+
+    def clean(self, agent, begin, end):
+        """Whether one and the same majority of nodes, all links to it, and this agent were free of faults all that time."""
+        return True
+
+    def alive(self, agent, begin, end):
+        """Whether the agent was neither killed nor stopped."""
+        return True
+
+    def slack(self, agent, begin, end):
+        """Seconds for which the agent or the client were kept from running."""
+        return 0.0
+
+
 class Belief:
     """A stretch of time in which a client rightly takes itself for the leader: from the answer until its own reckoning ends."""
 
@@ -40,17 +59,27 @@ def grants(operation):
         operation["op"] in ("extend", "handover") or operation["op"] == "campaign" and operation["elected"])
 
 
+def until(operation):
+    """The end of validity that an answer has given."""
+    return operation.get("until", operation["sent"] + operation["expires_in"] / 1000)
+
+
+def given_up(operations):
+    """Tokens that their holders have resigned or handed over, and when that was first asked."""
+    when = {}
+    for o in operations:
+        if o["op"] in ("resign", "handover") and o.get("arg_token"):
+            when[o["arg_token"]] = min(o["sent"], when.get(o["arg_token"], o["sent"]))
+    return when
+
+
 def beliefs(operations):
     """Per token, the belief its holders had. A resignation or a handover ends the belief of who asks when it is sent."""
     held = {}
-    given_up = {}
-    for o in operations:
-        if o["op"] in ("resign", "handover") and o.get("arg_token"):
-            given_up[o["arg_token"]] = min(o["sent"], given_up.get(o["arg_token"], o["sent"]))
     for o in operations:
         if not grants(o) or not o["token"]:
             continue
-        end = o["sent"] + o["expires_in"] / 1000
+        end = until(o)
         belief = held.get(o["token"])
         if belief is None:
             held[o["token"]] = Belief(o["candidate"], o["token"], o["received"], end, o["sent"])
@@ -58,7 +87,7 @@ def beliefs(operations):
             belief.begin = min(belief.begin, o["received"])
             belief.first_sent = min(belief.first_sent, o["sent"])
             belief.end = max(belief.end, end)
-    for token, when in given_up.items():
+    for token, when in given_up(operations).items():
         if token in held:
             held[token].end = min(held[token].end, when)
     return held
@@ -90,51 +119,104 @@ def tokens(operations):
         if grants(o) and o["token"]:
             sent, received = first.get(o["token"], (float("inf"), float("inf")))
             first[o["token"]] = (min(sent, o["sent"]), min(received, o["received"]))
-    # Every tenure known before another one was asked for has the smaller token: sweep by time of answer.
+    # Every tenure known before another one was asked for has the smaller token, and is not read of any more: sweep by time of answer.
     known = sorted((received, token) for token, (_, received) in first.items())
-    asked = sorted((sent, token) for token, (sent, _) in first.items())
+    asked = [(sent, token, "granted") for token, (sent, _) in first.items()]
+    asked += [(o["sent"], o["token"], "read") for o in operations if o["op"] == "get" and o["status"] == "ok" and o["token"]]
     highest, i = 0, 0
-    for sent, token in asked:
+    for sent, token, word in sorted(asked):
         while i < len(known) and known[i][0] < sent:
             highest = max(highest, known[i][1])
             i += 1
         if token < highest:
-            found.append(f"token {token} was asked for after {highest} had been answered")
+            found.append(f"token {token} was asked for after {highest} had been answered, and {word}")
+    return found
+
+
+def past(operations):
+    """A tenure that its leader has ended, and was told so, is never led again; and no client gets a token at or below its `past`."""
+    found = []
+    ended = {}
+    for o in operations:
+        if o["op"] in ("resign", "handover") and o["status"] == "ok" and o.get("arg_token"):
+            ended[o["arg_token"]] = min(o["received"], ended.get(o["arg_token"], o["received"]))
+    for o in operations:
+        if not grants(o) or not o["token"]:
+            continue
+        if o["token"] <= (o.get("past") or 0):
+            found.append(f"{o['candidate']} was elected with token {o['token']}, and had given up {o['past']}")
+        if ended.get(o["token"], float("inf")) < o["sent"]:
+            found.append(f"token {o['token']} had been ended, and {o['candidate']} leads with it again")
     return found
 
 
 def kept(operations):
-    """Promise 4: who extends in time, by its own reckoning, keeps its tenure."""
+    """Promise 4: who extends in time, by its own reckoning, is never told that it has lost."""
     found = []
-    until = {}
-    over = {o["arg_token"] for o in operations if o["op"] in ("resign", "handover") and o.get("arg_token")}
+    valid = {}
+    over = given_up(operations)
     for o in sorted((o for o in operations if o["received"] is not None), key=lambda o: o["received"]):
         if o["op"] == "extend" and o["status"] in ("held", "not_found"):
             token = o.get("arg_token")
-            if token in until and token not in over and o["received"] < until[token]:
-                found.append(f"{o['candidate']} lost token {token} {until[token] - o['received']:.4f} s before its validity ended")
+            if token in valid and token not in over and o["received"] < valid[token]:
+                found.append(f"{o['candidate']} lost token {token} {valid[token] - o['received']:.4f} s before its validity ended")
         if grants(o) and o["token"]:
-            until[o["token"]] = max(until.get(o["token"], 0), o["sent"] + o["expires_in"] / 1000)
+            valid[o["token"]] = max(valid.get(o["token"], 0), until(o))
     return found
 
 
-def in_time(operations, bound):
-    """Promise 6: every answer comes within the bound (seconds); promise 3: no grant without validity."""
+NEED_S = 0.25  # an extend with a majority up takes milliseconds
+
+
+def extended(operations, weather):
+    """Promise 4: an extend of a running tenure succeeds, if from its grant on one majority and its agent had no fault."""
+    found = []
+    over = given_up(operations)
+    granted = {}
+    for o in operations:
+        if grants(o) and o["token"]:
+            granted[o["token"]] = min(o["sent"], granted.get(o["token"], o["sent"]))
+    for o in operations:
+        token = o.get("arg_token")
+        if o["op"] != "extend" or token not in granted or o["status"] == "ok" or "known_until" not in o:
+            continue
+        end = o["sent"] + NEED_S + weather.slack(o["agent"], o["sent"], o["sent"] + NEED_S)
+        left_when = o["received"] if o["received"] is not None else o["gave_up"]
+        impatient = o["received"] is None and (o["gone"] == "dead" or o["gone"] == "silent" and left_when < end)
+        if impatient or o["known_until"] < end or over.get(token, float("inf")) < end or not weather.clean(o["agent"], granted[token], end):
+            continue
+        found.append(f"{o['candidate']} could not extend token {token} at agent {o['agent']} ({o['status'] or o['gone']}), sent "
+                     f"{o['sent']:.3f}, valid until {o['known_until']:.3f}, with a majority up since the grant: {o.get('words', '')}")
+    return found
+
+
+ROUNDING_S = 0.05  # timers of whole milliseconds, two event loops and a socket between them
+
+
+def in_time(operations, bound, weather):
+    """Promise 6: every operation is answered within the bound (seconds) and what it was kept waiting by the machine; promise 3: no grant
+    without validity."""
     found = []
     for o in operations:
-        if o["received"] is not None and o["received"] - o["sent"] > bound:
-            found.append(f"{o['op']} took {o['received'] - o['sent']:.3f} s")
+        end = o["received"] if o["received"] is not None else o["gave_up"] if o.get("gone") == "silent" else None
+        took = (end or 0) - o["sent"]
+        if end is not None and took > bound:
+            allowed = bound + ROUNDING_S + weather.slack(o.get("agent"), o["sent"], end)
+            if took > allowed and weather.alive(o.get("agent"), o["sent"], end):
+                word = "took" if o["received"] is not None else "had no answer for"
+                found.append(f"{o['op']} of {o['candidate']}, sent {o['sent']:.3f}, {word} {took:.3f} s, allowed {allowed:.3f}")
         if grants(o) and o["op"] == "campaign" and o["expires_in"] <= 0:
             found.append(f"{o['candidate']} was elected with no validity left")
     return found
 
 
-def judge(operations, bound=3.5):
+def judge(operations, bound=3.5, weather=None):
+    weather = weather or Calm()
     elections = collections.defaultdict(list)
     for o in operations:
         elections[o["election"]].append(o)
-    found = in_time(operations, bound)
+    found = in_time(operations, bound, weather)
     for name, of_one in elections.items():
-        for rule in (one_leader, tokens, kept):
+        for rule in (one_leader, tokens, past, kept, lambda of_one: extended(of_one, weather)):
             found += [f"{name}: {violation}" for violation in rule(of_one)]
     return found

@@ -15,8 +15,8 @@ class RedisError(Exception):
 class Client:
     """One connection. call("GET", "x") returns str, int, None or a list; an error reply is raised."""
 
-    def __init__(self, port, host="127.0.0.1"):
-        self.socket = socket.create_connection((host, port), timeout=10)
+    def __init__(self, port, host="127.0.0.1", timeout=10):
+        self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
 
