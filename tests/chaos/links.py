@@ -47,6 +47,9 @@ class Way:
             self.timer = None
         if self.target is None or self.link.held[self.number]:
             return
+        if self.target.is_closing():
+            self.pieces.clear()
+            return
         now = self.link.loop.time()
         while self.pieces and self.pieces[0][0] <= now:
             _, data = self.pieces.popleft()

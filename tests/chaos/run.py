@@ -97,6 +97,10 @@ class Stage:
             for i, agent in enumerate(self.agents):
                 if agent.process is not None and agent.process.poll() is None:
                     self.weather.lag.sample(f"agent {i}", agent.process.pid)
+            for i, node in enumerate(self.nodes):
+                if node.process.poll() is None:
+                    self.weather.lag.sample(f"node {i}", node.process.pid)
+            self.weather.lag.sample("links", self.links.process.pid)
             self.weather.lag.sample("clients", self.clients.pid)
             for node in list(self.waiting):
                 if self.readmitted(self.nodes[node]):

@@ -169,9 +169,10 @@ class Weather:
     def alive(self, agent, begin, end):
         return not any(t.agent == agent and t.node is None and t.touches(begin, end) for t in self.troubles)
 
-    def slack(self, agent, begin, end):
+    def slack(self, agent, begin, end, to_nodes=False):
         stalled = sum(b - a for a, b in self.stalls if a < end and begin < b)
-        return stalled + sum(self.lag.between(name, begin, end) for name in (f"agent {agent}", "clients"))
+        names = [f"agent {agent}", "clients"] + (["links", *(f"node {i}" for i in range(NODES))] if to_nodes else [])
+        return stalled + sum(self.lag.between(name, begin, end) for name in names)
 
     def around(self, begin, end):
         return [f"{t.begin:.3f}..{t.end:.3f} {t.words}" for t in self.troubles if t.touches(begin, end)]

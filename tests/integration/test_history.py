@@ -61,7 +61,7 @@ class Storm(history.Calm):
 
 
 class Busy(history.Calm):
-    def slack(self, agent, begin, end):
+    def slack(self, agent, begin, end, to_nodes=False):
         return 1.0
 
 

@@ -38,8 +38,8 @@ class Calm:
         """Whether the agent was neither killed nor stopped."""
         return True
 
-    def slack(self, agent, begin, end):
-        """Seconds for which the agent or the client were kept from running."""
+    def slack(self, agent, begin, end, to_nodes=False):
+        """Seconds for which the agent or the client, and where asked the nodes too, were kept from running."""
         return 0.0
 
 
@@ -180,7 +180,7 @@ def extended(operations, weather):
         token = o.get("arg_token")
         if o["op"] != "extend" or token not in granted or o["status"] == "ok" or "known_until" not in o:
             continue
-        end = o["sent"] + NEED_S + weather.slack(o["agent"], o["sent"], o["sent"] + NEED_S)
+        end = o["sent"] + NEED_S + weather.slack(o["agent"], o["sent"], o["sent"] + NEED_S, to_nodes=True)
         left_when = o["received"] if o["received"] is not None else o["gave_up"]
         impatient = o["received"] is None and (o["gone"] == "dead" or o["gone"] == "silent" and left_when < end)
         if impatient or o["known_until"] < end or over.get(token, float("inf")) < end or not weather.clean(o["agent"], granted[token], end):
