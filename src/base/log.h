@@ -54,6 +54,16 @@ struct log_sink {
 
 void log_set_sink(const struct log_sink *sink);
 
+/* Where the lines of one thread go instead, not yet formatted: for a library, whose process has a log of its own. */
+struct log_tap {
+    enum log_level level; /* lesser ones are not taken */
+    void (*take)(struct log_tap *tap, enum log_level level, const char *part, const char *message,
+                 const struct log_field *fields, size_t n);
+};
+
+/* Of this thread from now on; NULL: the process's sink. Returns the one before. */
+struct log_tap *log_use(struct log_tap *tap);
+
 /* May change while threads run (SIGHUP). */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
