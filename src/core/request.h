@@ -53,6 +53,19 @@ struct election_info {
     size_t n_events;
 };
 
+/* A sign of life: see store_beat() in store/store.h. */
+struct election_beat {
+    struct str kind;
+    struct str election;
+    struct str candidate;
+    int32_t priority;
+    bool stands;     /* false: it is no candidate for now, and only asks */
+    int64_t live_us; /* who was silent for longer is not told of */
+    /* `age_us`: since its last sign of life, by the clock of the server that tells. */
+    void (*seen)(void *user, struct str candidate, int32_t priority, int64_t age_us);
+    void *user;
+};
+
 struct election_leader {
     struct str election;
     struct str leader;

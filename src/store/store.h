@@ -76,6 +76,8 @@ struct store_ops {
     /* The nodes it keeps elections on, for the metric: state is 0 up, 1 recovering, 2 down. Any thread. NULL:
      * one, called as the store and in its state. */
     void (*nodes)(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg);
+    /* See store_beat(). NULL: candidates are not kept. */
+    void (*beat)(struct store *store, unsigned lane, const struct election_beat *beat);
     /* See store_watch(). Any thread. NULL: everything is told anyway. */
     void (*watch)(struct store *store);
 };
@@ -112,6 +114,18 @@ static inline void store_watch(struct store *store)
 {
     if (store->ops->watch != NULL) {
         store->ops->watch(store);
+    }
+}
+
+/*
+ * A candidate says that it is alive, and hears who else is; nothing is decided by it. The struct is copied, its texts
+ * are needed during the call only. Every server that keeps candidates answers for itself, or not at all: `seen` is
+ * called for each candidate of each answer, on the lane's thread, until the store is closed.
+ */
+static inline void store_beat(struct store *store, unsigned lane, const struct election_beat *beat)
+{
+    if (store->ops->beat != NULL) {
+        store->ops->beat(store, lane, beat);
     }
 }
 

@@ -134,9 +134,12 @@ static enum err take_meta(struct info *info, const struct resp_value *value)
 static void take_candidate(struct info *info, struct str text, struct wall seen)
 {
     struct str name;
+    struct str digits;
     int64_t priority;
+    /* A third part says that it comes from a sign of life. */
     if (!str_split(&text, '\t', &name) || name.n == 0 || !is_name_or_empty(name) ||
-        !str_to_i64(text, &priority) || priority < INT32_MIN || priority > INT32_MAX) {
+        !str_split(&text, '\t', &digits) || !str_to_i64(digits, &priority) || priority < INT32_MIN ||
+        priority > INT32_MAX) {
         return;
     }
     for (size_t i = 0; i < info->n_candidates; i++) {

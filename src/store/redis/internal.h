@@ -240,7 +240,9 @@ void listen_free(struct redis_listen *listen);
 /* Any lane was answered who leads: how that goes on is to be told. */
 void listen_learnt(struct redis_store *store, const struct election_request *request);
 
-/* --- info.c, list.c --- */
+/* --- beat.c, info.c, list.c --- */
+
+void redis_beat(struct redis_group *group, const struct election_beat *beat);
 
 void redis_info_submit(struct redis_group *group, struct election_request *request);
 void redis_list_submit(struct redis_lane *lane, struct election_request *request);

@@ -76,6 +76,14 @@ static void submit(struct store *store, unsigned index, struct election_request 
     }
 }
 
+static void beat(struct store *store, unsigned lane, const struct election_beat *beat)
+{
+    struct redis_store *self = redis_of(store);
+    if (!self->closing) {
+        redis_beat(group_of(&self->lanes[lane], beat->kind, beat->election), beat);
+    }
+}
+
 static void status(struct store *store, struct store_status *out)
 {
     health_status(redis_of(store), out);
@@ -397,6 +405,7 @@ const struct store_ops store_redis_ops = {
     .name = "redis",
     .open = open_store,
     .submit = submit,
+    .beat = beat,
     .status = status,
     .count = count,
     .close = close_store,

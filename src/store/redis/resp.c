@@ -104,12 +104,19 @@ static redisReplyObjectFunctions functions = {
 
 static void open_reader(struct resp_reader *reader)
 {
-    reader->hiredis = redisReaderCreateWithFunctions(&functions);
-    if (reader->hiredis == NULL) {
-        abort(); /* out of memory ends the daemon, as in base/mem.c */
-    }
-    reader->hiredis->privdata = reader;
     reader->memory = 0;
+    reader->hiredis = redisReaderCreateWithFunctions(&functions);
+    if (reader->hiredis != NULL) {
+        reader->hiredis->privdata = reader;
+    }
+}
+
+static void close_reader(struct resp_reader *reader)
+{
+    if (reader->hiredis != NULL) {
+        redisReaderFree(reader->hiredis);
+        reader->hiredis = NULL;
+    }
 }
 
 void resp_reader_init(struct resp_reader *reader)
@@ -120,20 +127,23 @@ void resp_reader_init(struct resp_reader *reader)
 
 void resp_reader_fini(struct resp_reader *reader)
 {
-    redisReaderFree(reader->hiredis);
-    reader->hiredis = NULL;
+    close_reader(reader);
     arena_reset(&reader->arena);
 }
 
 void resp_reader_reset(struct resp_reader *reader)
 {
-    redisReaderFree(reader->hiredis);
+    close_reader(reader);
     arena_reset(&reader->arena);
     open_reader(reader);
 }
 
 enum err resp_reader_feed(struct resp_reader *reader, const void *bytes, size_t n, struct error *error)
 {
+    if (reader->hiredis ==
+        NULL) { /* hiredis takes memory from the heap: there was none; the connection ends */
+        return error_set(error, EA_NOMEM, "out of memory");
+    }
     if (redisReaderFeed(reader->hiredis, bytes, n) != REDIS_OK) {
         return error_set(error, EA_PROTOCOL, "a reply could not be taken in");
     }

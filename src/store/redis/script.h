@@ -24,7 +24,8 @@
     SCRIPT(RESTORE, true)        \
     SCRIPT(RESTORE_EXPIRY, true) \
     SCRIPT(READ, false)          \
-    SCRIPT(NODE, true)
+    SCRIPT(NODE, true)           \
+    SCRIPT(BEAT, false)
 
 enum redis_script_name {
 #define SCRIPT(name, travels) REDIS_SCRIPT_##name,
