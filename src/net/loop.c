@@ -348,6 +348,12 @@ bool loop_step(struct loop *loop)
     return loop->happened != happened || loop->starts.head != NULL || !stages_are_empty(loop);
 }
 
+struct mono loop_next(const struct loop *loop)
+{
+    bool pending = loop->starts.head != NULL || !stages_are_empty(loop);
+    return pending ? loop_now(loop) : wheel_next(&loop->wheel);
+}
+
 /* --- messages --- */
 
 void loop_post(struct loop *loop, struct loop_message *message)

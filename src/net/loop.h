@@ -46,6 +46,9 @@ void loop_stop(struct loop *loop);
  * anything happened. For tests and for programs with a loop of their own. */
 bool loop_step(struct loop *loop);
 
+/* When loop_step() has something to do that no descriptor tells of; MONO_NEVER: nothing. */
+struct mono loop_next(const struct loop *loop);
+
 /* --- facts --- */
 
 struct mono loop_now(const struct loop *loop); /* the turn's time */
