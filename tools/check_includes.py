@@ -23,6 +23,7 @@ MAY_USE = {
     "store/redis": ["store", "core", "net", "base"],
     "store/kubernetes": ["store", "kube", "core", "net", "base"],
     "api": ["store", "kube", "http", "net", "metrics", "core", "base"],
+    "client": ["store/redis", "store", "net", "core", "base"],
     "elector": ["kube", "http", "net", "config", "base"],
     "agent": ["api", "store", "kube", "http", "net", "config", "metrics", "core", "base"],
 }
