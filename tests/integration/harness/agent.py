@@ -1,4 +1,5 @@
-"""An election-agent process: started on ports the kernel chose, stopped by its pid, its words kept."""
+"""An election-agent process: started on free ports, stopped by its pid, its words kept."""
+import itertools
 import json
 import os
 import pathlib
@@ -19,10 +20,27 @@ SLOW = {"release": 1, "asan": 4, "tsan": 8}.get(VARIANT, 1)
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|Assertion .* failed)")
 
 
+def port_range():
+    """Ports of this process alone, below those that the kernel hands out. Agents share a port without a word (SO_REUSEPORT), so two tests
+    that run at the same time must never be given the same one, not even between asking and binding."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    first = 10000 + 1000 * (int(worker[2:]) % 20 if worker.startswith("gw") else 20)
+    start = os.getpid() * 61 % 1000
+    return itertools.cycle([*range(first + start, first + 1000), *range(first, first + start)])
+
+
+PORTS = port_range()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in itertools.islice(PORTS, 1000):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no port is free")
 
 
 def wait_for(condition, what, seconds=10):
