@@ -427,11 +427,11 @@ def test_the_documented_rights_are_enough_and_a_missing_one_is_named(agents, ser
         node.call("ACL", "SETUSER", "ela", "-set")
     status, _ = campaign(agent, "next", "a")
     assert status == 412
-    assert says(agent, "NOPERM", "docs/redis.md")
+    wait_for(lambda: says(agent, "NOPERM", "docs/redis.md"), "the news of the log")
     for node in nodes:
         node.call("ACL", "SETUSER", "ela", "+set")
     assert campaign(agent, "next", "a")[1]["elected"]
-    assert says(agent, "takes commands again")
+    wait_for(lambda: says(agent, "takes commands again"), "the news of the log")
 
 
 def test_a_full_server_fails_and_says_what_cures_it(agents, servers):
