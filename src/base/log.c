@@ -38,10 +38,10 @@ void log_set_level(enum log_level level)
     atomic_store_explicit(&level_now, (int)level, memory_order_relaxed);
 }
 
-struct log_tap *log_use(struct log_tap *next)
+struct log_tap *log_use(struct log_tap *fresh)
 {
     struct log_tap *before = tap;
-    tap = next;
+    tap = fresh;
     return before;
 }
 

@@ -62,7 +62,7 @@ struct log_tap {
 };
 
 /* Of this thread from now on; NULL: the process's sink. Returns the one before. */
-struct log_tap *log_use(struct log_tap *tap);
+struct log_tap *log_use(struct log_tap *fresh);
 
 /* May change while threads run (SIGHUP). */
 void log_set_level(enum log_level level);

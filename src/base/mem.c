@@ -11,10 +11,10 @@
  * failed. */
 static __thread struct mem_source *source __attribute__((tls_model("initial-exec")));
 
-struct mem_source *mem_use(struct mem_source *next)
+struct mem_source *mem_use(struct mem_source *fresh)
 {
     struct mem_source *before = source;
-    source = next;
+    source = fresh;
     return before;
 }
 

@@ -10,7 +10,7 @@
 #define TTL_MIN_MS        100
 #define TTL_MAX_MS        3600000
 #define TICK_DEFAULT_MS   500
-#define TICK_MIN_MS       10
+#define TICK_MIN_MS       INT64_C(10)
 #define CLOSE_DEFAULT_MS  5000
 #define DELAY_MAX_MS      86400000
 #define PRIORITY_MAX      1000000

@@ -7,8 +7,8 @@
 #include "core/lease.h"
 
 #define TICK_SPREAD_PERCENT 20
-#define DEFER_TICKS         2  /* so long a free election is left to a better node that is alive */
-#define HURRY_MS            20 /* after a hint the nodes don't all come in the same moment */
+#define DEFER_TICKS         2           /* so long a free election is left to a better node that is alive */
+#define HURRY_MS            INT64_C(20) /* after a hint the nodes don't all come in the same moment */
 
 const struct sm_state failover_states[ELECTION_OVER + 1] = {
     [ELECTION_FOLLOWING] = {"following", SM_TO(ELECTION_STANDING) | SM_TO(ELECTION_OVER), false},
