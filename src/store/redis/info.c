@@ -33,7 +33,7 @@ struct info {
     struct election_candidate candidates[CANDIDATES_MAX];
     size_t n_candidates;
     struct election_event events[ELECTION_EVENTS_KEPT];
-    size_t n_events; /* newest first */
+    size_t n_events; /* in any order until they are sorted */
     struct question questions[];
 };
 
@@ -97,12 +97,50 @@ static bool has_event(const struct info *info, const struct election_event *even
     return false;
 }
 
+/* Of a tenure: what ends it comes behind what began it. */
+static int part(enum election_action action)
+{
+    return action == ACTION_ELECTED || action == ACTION_HANDED_OVER ? 0 : 1;
+}
+
+/* Nodes answer in any order, and what happened at one moment is told apart by its token. */
+static int older_event(const void *a, const void *b)
+{
+    const struct election_event *x = a;
+    const struct election_event *y = b;
+    if (x->at.us != y->at.us) {
+        return x->at.us < y->at.us ? -1 : 1;
+    }
+    if (x->token != y->token) {
+        return x->token < y->token ? -1 : 1;
+    }
+    return part(x->action) - part(y->action);
+}
+
+/* Each node misses some events, so that its last hundred reach back further than those of all nodes together: the
+ * oldest has to give way to a newer one. */
+static void add_event(struct info *info, const struct election_event *event)
+{
+    if (info->n_events < ELECTION_EVENTS_KEPT) {
+        info->events[info->n_events++] = *event;
+        return;
+    }
+    struct election_event *oldest = &info->events[0];
+    for (size_t i = 1; i < info->n_events; i++) {
+        oldest = older_event(&info->events[i], oldest) < 0 ? &info->events[i] : oldest;
+    }
+    if (older_event(oldest, event) < 0) {
+        *oldest = *event;
+    }
+}
+
 static void take_events(struct info *info, struct str text)
 {
-    for (struct str line; info->n_events < ELECTION_EVENTS_KEPT && str_split(&text, '\n', &line);) {
+    unsigned taken = 0; /* of this node */
+    for (struct str line; taken < ELECTION_EVENTS_KEPT && str_split(&text, '\n', &line); taken++) {
         struct election_event event;
         if (take_event(info, line, &event) && !has_event(info, &event)) {
-            info->events[info->n_events++] = event;
+            add_event(info, &event);
         }
     }
 }
@@ -185,26 +223,6 @@ static int newer_candidate(const void *a, const void *b)
     const struct election_candidate *x = a;
     const struct election_candidate *y = b;
     return x->last_seen.us < y->last_seen.us ? 1 : x->last_seen.us > y->last_seen.us ? -1 : 0;
-}
-
-/* Of a tenure: what ends it comes behind what began it. */
-static int part(enum election_action action)
-{
-    return action == ACTION_ELECTED || action == ACTION_HANDED_OVER ? 0 : 1;
-}
-
-/* Nodes answer in any order, and what happened at one moment is told apart by its token. */
-static int older_event(const void *a, const void *b)
-{
-    const struct election_event *x = a;
-    const struct election_event *y = b;
-    if (x->at.us != y->at.us) {
-        return x->at.us < y->at.us ? -1 : 1;
-    }
-    if (x->token != y->token) {
-        return x->token < y->token ? -1 : 1;
-    }
-    return part(x->action) - part(y->action);
 }
 
 static void fill_tenure(struct info *info)

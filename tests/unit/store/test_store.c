@@ -26,8 +26,8 @@ static void a_name_that_is_none_is_refused_with_those_there_are(void **state)
     struct error error = ERROR_NONE;
     assert_int_equal(store_open(&store, &options, &error), EA_CONFIG);
     assert_int_equal(error.code, EA_CONFIG);
-    assert_string_equal(error.text,
-                        "there is no store named \"redos\\n\"; there are: embedded, kubernetes, memory, redis");
+    assert_string_equal(
+        error.text, "there is no store named \"redos\\n\"; there are: embedded, kubernetes, memory, redis");
     assert_null(store);
 }
 
