@@ -2,7 +2,9 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -95,6 +97,31 @@ def test_the_shell_example_tells_leading_from_following_and_from_not_knowing(kub
     assert i_lead(first, "pod") == 1, "the beginning of a name is not the name"
     first.kill()
     assert i_lead(first) == 2
+
+
+COMPILED = {
+    "c": ("leader.c", lambda source: ["cc", "-Wall", "-Werror", source, "-o", source.with_suffix(""), "-lcurl"], lambda source: [source.with_suffix("")]),
+    "java": ("Leader.java", lambda source: ["javac", source], lambda source: ["java", "-cp", source.parent, "Leader"]),
+}
+
+
+@pytest.mark.parametrize("language", [language for language in COMPILED if language != "java" or shutil.which("javac")])
+def test_an_example_of_the_document_tells_whether_its_host_leads(kube, electors, tmp_path, language):
+    name, compiler, command = COMPILED[language]
+    source = tmp_path / name
+    document = (ROOT / "docs" / "elector.md").read_text()
+    source.write_text(re.search(rf"```{language}\n(.*?)```", document, re.S)[1])
+    subprocess.run(compiler(source), check=True)
+    elector = electors(kube, socket.gethostname())
+    wait_for(elector.leads, "it leads")
+
+    def says():
+        env = {**os.environ, "ELECTOR_GET_URL": elector.url}
+        return subprocess.run(command(source), env=env, capture_output=True, text=True, check=True, timeout=20 * SLOW).stdout
+
+    assert says() == "I lead\n"
+    elector.kill()
+    assert says() == "I do not lead\n"
 
 
 def test_the_document_lists_every_flag_with_its_variable_and_its_default():
