@@ -207,7 +207,7 @@ static inline void election_config_init(struct election_config *config)
 
 /*
  * Checks the configuration and begins to stand for election, in the background; it does not wait for a server to
- * answer. Every signal is blocked in the threads it makes.
+ * answer. Every signal is blocked in the threads it makes. *out is set before the first callback.
  *
  * ELECTION_CONFIG, ELECTION_NOMEM, ELECTION_SYSTEM: *out is NULL, and `words` (may be NULL with 0) says why.
  */

@@ -161,6 +161,7 @@ static void run_stop(struct election *e)
 static void *work(void *arg)
 {
     struct election *e = arg;
+    atomic_store_explicit(&e->worker.id, gettid(), memory_order_relaxed);
     (void)pthread_mutex_lock(&e->lock);
     for (enum job job = JOB_NONE; job != JOB_QUIT;) {
         while (e->worker.job == JOB_NONE) {
@@ -176,6 +177,7 @@ static void *work(void *arg)
         (void)pthread_cond_broadcast(&e->changed);
     }
     (void)pthread_mutex_unlock(&e->lock);
+    atomic_store_explicit(&e->worker.id, 0, memory_order_relaxed);
     election_release(e);
     return NULL;
 }

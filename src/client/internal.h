@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -73,6 +74,7 @@ enum job { JOB_NONE, JOB_START, JOB_STOP, JOB_QUIT };
 struct worker {
     pthread_t thread;
     bool started;
+    _Atomic pid_t id; /* while it runs */
     pthread_cond_t wake;
     enum job job; /* to be done; guarded by the instance's lock */
     bool busy;
@@ -106,10 +108,9 @@ struct election {
     struct store *store;
     pthread_t loop_thread;
     bool loop_started;
-    pthread_mutex_t turn_lock;   /* program's loop: dispatch against close */
-    _Atomic(pthread_t *) inside; /* program's loop: who dispatches or closes, in `inside_thread` */
-    pthread_t inside_thread;
-    int program_fd; /* epoll of the loop and of program_timer; -1: own thread */
+    pthread_mutex_t turn_lock; /* program's loop: dispatch against close */
+    _Atomic pid_t inside;      /* the thread that runs the engine now, by its id; 0: none */
+    int program_fd;            /* epoll of the loop and of program_timer; -1: own thread */
     int program_timer;
 
     struct loop_task turn;

@@ -15,6 +15,29 @@
 
 #define PAGE_BYTES 4096
 
+/* --- where we are called --- */
+
+static bool on_worker(const struct election *e)
+{
+    return atomic_load_explicit(&e->worker.id, memory_order_relaxed) == gettid();
+}
+
+/* On the thread that runs the engine, which is only here while a callback of the program runs. */
+static bool on_engine(const struct election *e)
+{
+    return atomic_load_explicit(&e->inside, memory_order_relaxed) == gettid();
+}
+
+static void go_inside(struct election *e)
+{
+    atomic_store_explicit(&e->inside, gettid(), memory_order_relaxed);
+}
+
+static void go_outside(struct election *e)
+{
+    atomic_store_explicit(&e->inside, 0, memory_order_relaxed);
+}
+
 /* --- making --- */
 
 static enum election_error error_of(enum err err)
@@ -67,7 +90,10 @@ static enum err open_program_fd(struct election *e, struct error *error)
 
 static void *run_loop(void *arg)
 {
-    engine_run(arg);
+    struct election *e = arg;
+    go_inside(e);
+    engine_run(e);
+    go_outside(e);
     return NULL;
 }
 
@@ -178,15 +204,16 @@ enum election_error election_run(struct election **out, const struct election_co
     *out = NULL;
     struct election *e = new_election(config);
     if (e != NULL) {
+        *out = e; /* before there are threads: callbacks may look at it */
         (void)sigfillset(&all);
         (void)pthread_sigmask(SIG_SETMASK, &all, &before);
         err = open_all(e, &error);
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (err == EA_OK) {
-        *out = e;
         return ELECTION_OK;
     }
+    *out = NULL;
     if (words != NULL && words_bytes > 0) {
         (void)snprintf(words, words_bytes, "%s", error.text[0] != '\0' ? error.text : err_text(err));
     }
@@ -230,34 +257,6 @@ uint64_t election_revision(const struct election *e)
             return token; /* of this very deadline */
         }
     }
-}
-
-/* --- where we are called --- */
-
-static bool on_worker(const struct election *e)
-{
-    return pthread_equal(pthread_self(), e->worker.thread) != 0 && e->worker.started;
-}
-
-/* On the thread that runs the engine, which is only here while a callback of the program runs. */
-static bool on_engine(struct election *e)
-{
-    if (e->settings.own_loop && pthread_equal(pthread_self(), e->loop_thread) != 0) {
-        return true;
-    }
-    pthread_t *inside = atomic_load_explicit(&e->inside, memory_order_acquire);
-    return inside != NULL && pthread_equal(pthread_self(), *inside) != 0;
-}
-
-static void go_inside(struct election *e)
-{
-    e->inside_thread = pthread_self();
-    atomic_store_explicit(&e->inside, &e->inside_thread, memory_order_release);
-}
-
-static void go_outside(struct election *e)
-{
-    atomic_store_explicit(&e->inside, NULL, memory_order_release);
 }
 
 /* --- the program's loop --- */
@@ -352,14 +351,11 @@ static enum election_error finish(struct election *e)
 
 static enum election_error close_now(struct election *e)
 {
-    bool posted = false;
     (void)pthread_mutex_lock(&e->lock);
     if (!e->deaf) {
         loop_post(e->loop, &e->close);
-        posted = true;
     }
     (void)pthread_mutex_unlock(&e->lock);
-    (void)posted;
     if (e->settings.own_loop) {
         (void)pthread_join(e->loop_thread, NULL);
         go_inside(e);

@@ -1,0 +1,259 @@
+"""libelection on real Redis servers: leadership, and every way in which nodes and servers go wrong."""
+import os
+import subprocess
+
+import pytest
+
+from harness.agent import BUILD, SLOW, VARIANT
+from harness.election import Node
+from harness.redis import Server
+
+TTL = 1000 * SLOW
+
+
+@pytest.fixture
+def servers(tmp_path):
+    made = []
+
+    def make(count=1, *options):
+        fresh = [Server(tmp_path / f"redis-{len(made) + i}", *options).start() for i in range(count)]
+        made.extend(fresh)
+        return fresh
+
+    yield make
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def node():
+    made = []
+
+    def make(servers, name, **settings):
+        fresh = Node(servers, name, **{"ttl": TTL, **settings})
+        made.append(fresh)
+        return fresh
+
+    yield make
+    for one in made:
+        one.end()
+
+
+def pair(servers, node, **settings):
+    """The first leads, the second follows and knows it."""
+    nodes = servers(3)
+    a = node(nodes, "a", **settings)
+    a.wait("start")
+    b = node(nodes, "b", **settings)
+    b.wait("change a ")
+    return nodes, a, b
+
+
+def overlap(old, new):
+    """Whether the new leader began before the old one's context was over."""
+    return new.wait("start")[1] < old.wait("over")[1]
+
+
+def test_close_moves_leadership_at_once(servers, node):
+    _, a, b = pair(servers, node)
+    token = int(a.find("start")[2].split()[1])
+    assert a.ask("close", "closed") == "closed 0 0 leader 0"
+    assert not overlap(a, b)
+    assert int(b.find("start")[2].split()[1]) > token
+    assert a.callbacks() == [f"{word} {token}{extra}" for word, extra in (("start", ""), ("over", " 0"), ("returns", ""), ("stop", ""), ("stopped", ""))]
+
+
+def test_a_killed_leader_is_replaced_within_its_lease(servers, node):
+    _, a, b = pair(servers, node)
+    a.kill()
+    b.wait("start", seconds=TTL / 1000 + 3)
+
+
+def test_step_down_lets_another_come_first(servers, node):
+    _, a, b = pair(servers, node)
+    assert b.ask("down", "down ") == "down 7"
+    assert a.ask("down", "down ") == "down 0"
+    assert not overlap(a, b)
+    a.wait("change b ")
+    assert not a.leads()
+
+
+def test_a_stopped_process_is_no_leader_when_it_comes_back(servers, node):
+    _, a, b = pair(servers, node)
+    a.pause()
+    started = b.wait("start")[1]
+    after = len(a.lines)
+    a.go_on()
+    assert a.ask("leader?", "leader ") == "leader 0 0"
+    assert a.wait("over", after)[1] > started  # it slept when it ended; the first thing it saw
+    a.wait("stopped", after)
+    assert b.leads()
+
+
+def test_a_leader_without_servers_steps_down_before_its_lease_is_over(servers, node):
+    nodes, a, _ = pair(servers, node)
+    for server in nodes:
+        server.pause()
+    paused_at = a.wait("over")[1]
+    assert not a.leads()
+    for server in nodes:
+        server.go_on()
+    assert paused_at > 0
+
+
+def test_a_minority_of_servers_may_vanish_and_return_empty(servers, node):
+    nodes, a, _ = pair(servers, node)
+    nodes[0].kill()
+    nodes[0].start()
+    nodes[1].pause()
+    nodes[1].go_on()
+    assert a.leads()
+    assert a.find("over") is None
+
+
+def test_a_server_that_restarts_empty_is_used_again(servers, node):
+    one = servers(1)
+    a = node(one, "a")
+    a.wait("start")
+    one[0].kill()
+    a.wait("over")
+    one[0].start()
+    after = a.wait("stopped")[0]
+    a.wait("start", after, seconds=30)
+
+
+def test_a_failing_on_start_steps_down_and_stands_again(servers, node):
+    a = node(servers(1), "a", start=3)
+    after = 0
+    for _ in range(2):
+        after = a.wait("start", after)[0] + 1
+        after = a.wait("stopped", after)[0] + 1
+    assert a.find("log 2 election: start_failed")
+
+
+def test_an_on_start_that_returned_leads_on(servers, node):
+    a = node(servers(1), "a", start=0)
+    a.wait("start")
+    assert a.leads()
+    assert a.find("stop") is None
+    a.ask("close", "closed")
+    assert [text.split()[0] for text in a.callbacks()] == ["start", "stop", "stopped"]
+
+
+def test_on_stop_is_abandoned_after_a_second(servers, node):
+    _, a, b = pair(servers, node, stop=2500)
+    a.tell("down")
+    stop = a.wait("stop ")[1]
+    started = b.wait("start")[1]
+    assert stop + 1_000_000 <= started
+    assert started < a.wait("stopped")[1]
+    assert a.find("log 2 election: stop_late")
+
+
+def test_close_abandons_what_does_not_return(servers, node):
+    a = node(servers(1), "a", ignore=2000 * SLOW, close=200)
+    a.wait("start")
+    assert a.ask("close", "closed") == "closed 9 9 leader 0"
+    assert a.find("returns") is None
+    a.wait("stopped")  # all the same
+
+
+@pytest.mark.parametrize("loop", [0, 1])
+def test_inside_a_callback_it_cannot_be_closed(servers, node, loop):
+    a = node(servers(1), "a", inside=1, **({"loop": 1} if loop else {}))
+    a.wait("start")
+    a.ask("close", "closed 0 0")
+    said = [text for _, text in a.lines if text.startswith("inside")]
+    assert len(said) >= 2 and set(said) == {"inside 5 5 5"}
+
+
+def test_a_child_of_fork_is_never_leader(servers, node):
+    a = node(servers(1), "a")
+    a.wait("start")
+    assert a.ask("fork", "parent ") == "parent 1"
+    assert a.find("child ")[2] == "child 0 0 8 8"
+
+
+def test_the_programs_loop_does_the_same(servers, node):
+    _, a, b = pair(servers, node, loop=1)
+    assert a.ask("close", "closed") == "closed 0 0 leader 0"
+    assert not overlap(a, b)
+    b.tell("down")
+    b.wait("stopped")
+
+
+def test_the_more_wanted_node_gets_leadership_without_a_gap(servers, node):
+    nodes = servers(3)
+    low = node(nodes, "low", priority=5)
+    low.wait("start")
+    high = node(nodes, "high", priority=1)
+    assert not overlap(low, high)
+    assert low.find("log 1 election: handed_over")
+    low.wait("change high ")
+    high.kill()
+    after = low.find("stopped")[0]
+    low.wait("start", after, seconds=TTL / 1000 + 5)
+
+
+def test_stats_and_html_show_the_nodes_with_every_value_escaped(servers, node):
+    nodes = servers(1)
+    a = node(nodes, "<a&'\">", project="<b>")
+    a.wait("start")
+    b = node(nodes, "b", project="<b>")
+    b.wait("log 1 election: joined node=<a&")
+    a.wait("log 1 election: joined node=b")
+    assert "leader=<a&'\"> " in a.ask("stats", "stats 0") and "self=1 state=leading up=1 nodes=2" in a.find("stats 0")[2]
+    a.ask("html", "html-end")
+    page = [text for _, text in a.lines if text.startswith("html ")]
+    assert page[0] == "html <b>&lt;b&gt;</b>"
+    assert page[1].startswith("html Leader: <b>&lt;a&amp;&#39;&quot;&gt;</b>")
+
+
+def test_a_wrong_configuration_is_refused_in_words(servers, node):
+    rig = BUILD / "tests/unit/client/election_rig"
+    for urls, words in (("http://x", "redis"), ("redis://a,redis://b", "odd")):
+        done = subprocess.run([rig, urls, "p", "n"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and " refused 1 " in done.stdout and words in done.stdout, done.stdout
+
+
+def test_every_allocation_may_fail(servers):
+    program = BUILD / "tests/unit/client/election_oom"
+    if not program.exists():
+        assert VARIANT != "release"  # a sanitizer's malloc() cannot be replaced
+        return
+    done = subprocess.run([program, servers(1)[0].url], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    swept = int(done.stdout.split()[1])
+    assert swept >= 4, done.stdout  # a sweep that fails nothing proves nothing
+
+
+def test_only_its_own_names_can_be_seen():
+    library = os.path.realpath(BUILD / "src/client/libelection.so")
+    names = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout.split("\n")
+    functions = [line.split()[2] for line in names if line.split()[1:2] == ["T"]]
+    assert len(functions) >= 20
+    assert [name for name in functions if not name.startswith("election_")] == []
+    assert [line for line in names if line and line.split()[1] not in ("T", "A")] == []
+
+
+def test_a_program_can_be_linked_statically(tmp_path):
+    """Also one that has functions of the names that the library uses inside."""
+    source = tmp_path / "program.c"
+    source.write_text("#include <election.h>\nint uv_run(void);\nint uv_run(void) { return 1; }\nvoid *mem_alloc(void);\n"
+                      "void *mem_alloc(void) { return 0; }\nint main(void)\n{\n    struct election *e;\n"
+                      "    struct election_config c;\n    election_config_init(&c);\n"
+                      "    return election_run(&e, &c, 0, 0) == ELECTION_CONFIG && uv_run() ? 0 : 1;\n}\n")
+    include = os.path.join(os.path.dirname(__file__), "..", "..", "include")
+    sanitizer = {"asan": ["clang", "-fsanitize=address,undefined"], "tsan": ["clang", "-fsanitize=thread"]}.get(VARIANT, ["cc"])
+    program = tmp_path / "program"
+    subprocess.run([*sanitizer, "-I", include, "-o", program, source, BUILD / "src/client/libelection.a", "-lssl", "-lcrypto",
+                    "-lhiredis", "-lpthread", "-ldl", "-lrt"], check=True)
+    subprocess.run([program], check=True, timeout=30)
+
+
+def test_the_header_is_clean_in_cplusplus(tmp_path):
+    source = tmp_path / "program.cc"
+    source.write_text("#include <election.h>\nint main()\n{\n    election_config config;\n    election_config_init(&config);\n"
+                      "    return election_is_leader(nullptr) ? 1 : 0;\n}\n")
+    include = os.path.join(os.path.dirname(__file__), "..", "..", "include")
+    subprocess.run(["g++", "-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I", include, source], check=True)
