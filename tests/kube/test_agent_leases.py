@@ -259,7 +259,7 @@ def test_a_broken_watch_is_made_good(agents, kube):
         assert campaign(one, f"more-{i}", "a", 60000)[1]["elected"]
         wait_for(lambda: is_ready(two) and len(names_of(two).get("leaders", [])) == 2 * (i + 1), "the watch to have caught up", 30)
     assert resign(one, "job-0", "a")[0] == 200
-    wait_for(lambda: len(names_of(two)["leaders"]) == 5, "the resignation to be seen")
+    wait_for(lambda: len(names_of(two).get("leaders", [])) == 5, "the resignation to be seen")
 
 
 def test_an_hour_of_clock_skew_has_no_effect(agents, kube):

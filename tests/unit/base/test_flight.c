@@ -114,7 +114,8 @@ static void threads_may_note_while_another_dumps(void **state)
         pthread_join(threads[i], NULL);
     }
     dump(&out);
-    assert_int_equal(lines(&out), FLIGHT_RECORDS);
+    /* A thread that stalled while the other wrote a whole round leaves a record that is not shown. */
+    assert_in_range(lines(&out), FLIGHT_RECORDS - 2, FLIGHT_RECORDS);
     struct str rest = buf_str(&out);
     struct str line;
     while (str_split(&rest, '\n', &line) && line.n > 0) {
