@@ -51,8 +51,8 @@ SANITIZERS = {
 BEHIND = ["nice", "-n", "10"]
 
 OK = re.compile(r"^\[       OK \] ", re.M)
-FAILED = re.compile(r"^\[  FAILED  \] (?!tests?:|\d+ test)\S", re.M)
-SKIPPED = re.compile(r"^\[  SKIPPED \] (?!\d+ test)\S", re.M)
+FAILED = re.compile(r"^\[  FAILED  \] (?!tests?:|\d+ test)(\S+)", re.M)  # once where it fails, once in the summary
+SKIPPED = re.compile(r"^\[  SKIPPED \] (?!\d+ test)(\S+)", re.M)
 
 
 class Tally:
@@ -86,7 +86,7 @@ def build(name):
 
 def count(output, good):
     """Of one program's output: passed, failed, skipped. A program that is no cmocka suite counts as one test."""
-    passed, failed, skipped = (len(r.findall(output)) for r in (OK, FAILED, SKIPPED))
+    passed, failed, skipped = len(OK.findall(output)), len(set(FAILED.findall(output))), len(set(SKIPPED.findall(output)))
     if passed + failed + skipped == 0:
         return (1, 0, 0) if good else (0, 1, 0)
     if not good and failed == 0:

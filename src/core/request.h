@@ -124,4 +124,8 @@ struct election_request {
     uint64_t scratch[6];
 };
 
+/* N1, L4: what reaches a store has been checked by the service; only a bug ends here. Any thread. */
+void election_request_assert_checked(const struct election_request *request, unsigned n_lanes,
+                                     int64_t max_term_ms);
+
 #endif

@@ -52,6 +52,7 @@ def test_a_server_that_runs_somebodys_script_comes_back_when_that_is_killed(agen
     nodes = servers(3, "--busy-reply-threshold", "50")
     agent = agents(**on(nodes)).start()
     assert campaign(agent, "job", "a", 60000)[1]["elected"]
+    wait_for(lambda: all(node.call("KEYS", "*tenure*") for node in nodes), "the third node to have it as well")
     busy = nodes[1].client()
     busy.send("EVAL", "while true do end", 0)
 

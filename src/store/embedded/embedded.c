@@ -136,27 +136,12 @@ static struct lane *owner_of(struct embedded *self, struct str kind, struct str 
     return &self->lanes[(hash >> 32) * self->n_lanes >> 32];
 }
 
-/* N1, L4: what reaches a store has been checked. */
-static void assert_checked(const struct embedded *self, const struct election_request *request)
-{
-    enum election_op op = request->op;
-    assert((unsigned)op < OP_COUNT && request->done != NULL && request->lane < self->n_lanes);
-    assert(request->kind.n >= 1 && request->kind.n <= KIND_BYTES_MAX);
-    assert(op == OP_LIST || (request->election.n >= 1 && request->election.n <= NAME_BYTES_MAX));
-    if (op == OP_CAMPAIGN || op == OP_EXTEND || op == OP_RESIGN || op == OP_HANDOVER) {
-        assert(request->candidate.n >= 1 && request->candidate.n <= NAME_BYTES_MAX);
-        assert(op == OP_RESIGN || (request->term_ms > 0 && request->term_ms <= self->options.max_term_ms));
-        assert(request->from.n <= NAME_BYTES_MAX);
-    }
-    assert(op != OP_LIST || request->page_size > 0);
-    assert((op != OP_INFO && op != OP_LIST) || request->arena != NULL);
-}
-
 static void submit(struct store *store, unsigned index, struct election_request *request)
 {
     struct embedded *self = embedded_of(store);
     struct lane *lane = &self->lanes[index];
-    assert_checked(self, request);
+    election_request_assert_checked(request, self->n_lanes, self->options.max_term_ms);
+    assert((request->op != OP_INFO && request->op != OP_LIST) || request->arena != NULL);
     if (self->closing) { /* the last turns of the loops: nothing new comes in, or they would never be the last
                           */
         request->decided = request->start;

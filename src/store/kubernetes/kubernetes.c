@@ -82,25 +82,11 @@ static void deliver_question(struct loop *loop, struct loop_message *message)
     take(CONTAINER_OF(message, struct job, message));
 }
 
-/* What reaches a store has been checked. */
-static void assert_checked(const struct kubernetes *self, const struct election_request *request)
-{
-    enum election_op op = request->op;
-    assert((unsigned)op < OP_COUNT && request->done != NULL && request->lane < self->n_lanes);
-    assert(request->kind.n >= 1 && request->kind.n <= KIND_BYTES_MAX && request->arena != NULL);
-    assert(op == OP_LIST || (request->election.n >= 1 && request->election.n <= NAME_BYTES_MAX));
-    if (op == OP_CAMPAIGN || op == OP_EXTEND || op == OP_RESIGN || op == OP_HANDOVER) {
-        assert(request->candidate.n >= 1 && request->candidate.n <= NAME_BYTES_MAX);
-        assert(op == OP_RESIGN || (request->term_ms > 0 && request->term_ms <= self->options.max_term_ms));
-        assert(request->from.n <= NAME_BYTES_MAX);
-    }
-    assert(op != OP_LIST || request->page_size > 0);
-}
-
 static void submit(struct store *store, unsigned lane, struct election_request *request)
 {
     struct kubernetes *self = kubernetes_of(store);
-    assert_checked(self, request);
+    election_request_assert_checked(request, self->n_lanes, self->options.max_term_ms);
+    assert(request->arena != NULL);
     struct job *job = mem_zalloc(sizeof *job);
     job->store = self;
     job->request = request;

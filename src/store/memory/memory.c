@@ -70,28 +70,13 @@ static void close_store(struct store *store)
     mem_free(self);
 }
 
-/* N1, L4: what reaches a store has been checked. */
-static void assert_checked(const struct memory_store *self, const struct election_request *request)
-{
-    enum election_op op = request->op;
-    assert((unsigned)op < OP_COUNT && request->done != NULL);
-    assert(request->kind.n >= 1 && request->kind.n <= KIND_BYTES_MAX);
-    assert(op == OP_LIST || (request->election.n >= 1 && request->election.n <= NAME_BYTES_MAX));
-    if (op == OP_CAMPAIGN || op == OP_EXTEND || op == OP_RESIGN || op == OP_HANDOVER) {
-        assert(request->candidate.n >= 1 && request->candidate.n <= NAME_BYTES_MAX);
-        assert(op == OP_RESIGN || (request->term_ms > 0 && request->term_ms <= self->options.max_term_ms));
-        assert(request->from.n <= NAME_BYTES_MAX);
-    }
-    assert(op != OP_LIST || request->page_size > 0);
-    assert((op != OP_INFO && op != OP_LIST) || request->arena != NULL);
-}
-
 static void submit(struct store *store, unsigned lane, struct election_request *request)
 {
     struct memory_store *self = memory_of(store);
     char leader[NAME_BYTES_MAX]; /* the answer's, which must outlive the lock */
 
-    assert_checked(self, request);
+    election_request_assert_checked(request, lane + 1, self->options.max_term_ms);
+    assert((request->op != OP_INFO && request->op != OP_LIST) || request->arena != NULL);
     lock(self);
     struct mono now = clock_mono(self->options.clock);
     self->lane = lane;

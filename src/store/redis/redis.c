@@ -35,27 +35,13 @@ void redis_refuse(struct election_request *request, enum err err, struct str why
     request->done(request);
 }
 
-/* What reaches a store has been checked. */
-static void assert_checked(const struct redis_store *self, const struct election_request *request)
-{
-    enum election_op op = request->op;
-    assert((unsigned)op < OP_COUNT && request->done != NULL && request->lane < self->n_lanes);
-    assert(request->kind.n >= 1 && request->kind.n <= KIND_BYTES_MAX && request->arena != NULL);
-    assert(op == OP_LIST || (request->election.n >= 1 && request->election.n <= NAME_BYTES_MAX));
-    if (op == OP_CAMPAIGN || op == OP_EXTEND || op == OP_RESIGN || op == OP_HANDOVER) {
-        assert(request->candidate.n >= 1 && request->candidate.n <= NAME_BYTES_MAX);
-        assert(op == OP_RESIGN || (request->term_ms > 0 && request->term_ms <= self->options.max_term_ms));
-        assert(request->from.n <= NAME_BYTES_MAX);
-    }
-    assert(op != OP_LIST || request->page_size > 0);
-}
-
 static void submit(struct store *store, unsigned index, struct election_request *request)
 {
     struct redis_store *self = redis_of(store);
     struct redis_lane *lane = &self->lanes[index];
     struct error error;
-    assert_checked(self, request);
+    election_request_assert_checked(request, self->n_lanes, self->options.max_term_ms);
+    assert(request->arena != NULL);
     if (self->closing) {
         redis_refuse(request, EA_UNAVAILABLE, STR("the agent ends"));
         return;
