@@ -7,6 +7,7 @@ import pytest
 from harness.agent import BUILD, SLOW, VARIANT, wait_for
 from harness.election import Node, boot_us
 from harness.redis import Server
+from test_redis import ACL
 
 TTL = 1000 * SLOW
 
@@ -142,6 +143,21 @@ def test_a_server_that_restarts_empty_is_used_again(servers, node):
     one[0].start()
     after = a.wait("stopped")[0]
     a.wait("start", after, seconds=30)
+
+
+def test_the_documented_rights_are_enough(servers, node):
+    nodes = servers(3)
+    for server in nodes:
+        server.call("ACL", "SETUSER", "ela", "on", ">pw", "resetkeys", "~billing/*", "resetchannels", "&billing/events", "-@all", *ACL,
+                    "+zrem", "+zremrangebyscore", "+zrevrangebyscore")
+    urls = ",".join(f"redis://ela:pw@127.0.0.1:{server.port}" for server in nodes)
+    a = node(urls, "a", priority=2)
+    a.wait("start")
+    better = node(urls, "better", priority=1)
+    better.wait("start")
+    better.ask("close", "closed")
+    for one in (a, better):
+        assert not any("NOPERM" in text for _, text in one.lines), one.lines
 
 
 def test_a_failing_on_start_steps_down_and_stands_again(servers, node):
