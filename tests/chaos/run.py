@@ -100,6 +100,7 @@ class Stage:
             for i, node in enumerate(self.nodes):
                 if node.process.poll() is None:
                     self.weather.lag.sample(f"node {i}", node.process.pid)
+            self.weather.lag.sample_machine()
             self.weather.lag.sample("links", self.links.process.pid)
             self.weather.lag.sample("clients", self.clients.pid)
             for node in list(self.waiting):
@@ -330,15 +331,17 @@ def sabotage(stage, seconds):
 class Outcome:
     def __init__(self, seed):
         self.seed, self.found, self.log, self.operations, self.weather, self.words, self.led_again_s = seed, [], [], [], None, [], 0.0
+        self.judged = 0  # extends that had to succeed
 
     def count(self, op, status):
         return sum(1 for o in self.operations if o["op"] == op and o["status"] == status)
 
     def figures(self):
-        clean = sum(1 for o in self.operations if o["op"] == "extend" and o["status"] == "ok")
+        extended = self.count("extend", "ok")
         took = sorted(o["received"] - o["sent"] for o in self.operations if o["received"] is not None)
         return (f"seed {self.seed}: {len(self.operations)} operations, {len(took)} answered (p50 {took[len(took) // 2] * 1000:.1f} ms, longest "
-                f"{took[-1]:.2f} s), {sum(1 for o in self.operations if o['op'] == 'campaign' and history.grants(o))} elected, {clean} extended, "
+                f"{took[-1]:.2f} s), {sum(1 for o in self.operations if o['op'] == 'campaign' and history.grants(o))} elected, {extended} extended, "
+                f"{self.judged} of all extends in calm, "
                 f"{len(self.weather.troubles)} faults, all led again after {self.led_again_s:.1f} s; kept waiting: " +
                 ", ".join(f"{name} {total:.1f} s" for name, total in sorted(self.weather.lag.totals.items())) +
                 f", {sum(b - a for a, b in self.weather.stalls):.1f} s of stalls")
@@ -386,6 +389,7 @@ def run_round(seed, seconds, break_it=False):
         outcome.found += [f"agent {i}: {line}" for i, agent in enumerate(stage.agents) for line in agent.log if SANITIZER.search(line)]
         outcome.operations = stage.operations()
     outcome.found += history.judge(outcome.operations, TIMEOUT_S, outcome.weather)
+    outcome.judged = sum(1 for _ in history.extends_in_calm(outcome.operations, outcome.weather))
     return outcome
 
 

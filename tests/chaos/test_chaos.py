@@ -18,6 +18,7 @@ def test_a_round_of_chaos_breaks_no_promise():
     print(outcome.figures())
     assert not outcome.found, outcome.report()
     assert outcome.count("campaign", "ok") > SECONDS and outcome.count("extend", "ok") > SECONDS, outcome.figures()
+    assert outcome.judged > SECONDS // 5, outcome.figures()
     assert len(outcome.weather.troubles) >= SECONDS // 15, outcome.figures()  # what would empty a majority did not happen
 
 
@@ -51,6 +52,14 @@ def test_the_weather_knows_which_majority_was_clean():
     third = weather.trouble("kill", agent=1)
     third.begin, third.end = 0, 5
     assert weather.clean(0, 0, 5) and not weather.clean(1, 0, 5) and not weather.alive(1, 4, 6)
+
+
+def test_time_taken_from_the_whole_machine_is_slack():
+    weather = Weather()
+    weather.lag.samples["machine"] = [(0.0, 5.0), (1.0, 5.0), (2.0, 5.2), (3.0, 5.2)]
+    assert weather.slack(0, 1.2, 1.3) == pytest.approx(0.2) and weather.slack(0, 2.1, 2.2) == pytest.approx(0.0)
+    weather.lag.sample_machine()
+    assert weather.lag.samples["machine"][-1][1] >= 0 and "machine" in weather.lag.totals
 
 
 def test_lag_is_taken_from_the_samples_around_a_time():

@@ -1,5 +1,6 @@
 """What troubled whom, and when: the seeded plan of faults, and the record of those that happened, which the judge asks."""
 import collections
+import os
 import pathlib
 import random
 import threading
@@ -117,6 +118,12 @@ class Lag:
         self.samples = collections.defaultdict(list)
         self.totals, self.last = collections.defaultdict(float), {}
 
+    def sample_machine(self):
+        """A virtual machine's processors may be taken away from all of them together: no process's account shows that."""
+        stolen = int(pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[8])
+        self.samples["machine"].append((now(), stolen / os.sysconf("SC_CLK_TCK")))
+        self.totals["machine"] = self.samples["machine"][-1][1] - self.samples["machine"][0][1]
+
     def sample(self, name, pid):
         waited = 0
         for file in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -171,7 +178,7 @@ class Weather:
 
     def slack(self, agent, begin, end, to_nodes=False):
         stalled = sum(b - a for a, b in self.stalls if a < end and begin < b)
-        names = [f"agent {agent}", "clients"] + (["links", *(f"node {i}" for i in range(NODES))] if to_nodes else [])
+        names = ["machine", f"agent {agent}", "clients"] + (["links", *(f"node {i}" for i in range(NODES))] if to_nodes else [])
         return stalled + sum(self.lag.between(name, begin, end) for name in names)
 
     def around(self, begin, end):

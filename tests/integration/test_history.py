@@ -106,3 +106,18 @@ def test_who_gives_up_soon_or_has_little_validity_left_blames_nobody():
     assert history.judge([won, {**silent, "gave_up": 0.35}]) == []
     assert history.judge([won, {**silent, "gave_up": 0.8}]) != []
     assert history.judge([won, {**extend, "known_until": 0.5}]) == []
+
+
+def test_an_extend_that_asks_for_less_than_it_is_kept_waiting_blames_nobody():
+    [won, extend] = UNEXTENDED
+    long = {**extend, "known_until": 5.0, "received": 0.85}
+    assert history.judge([won, {**long, "term": 500}]) != []
+    assert history.judge([won, {**long, "term": 200}]) == []
+
+    class Sticky(history.Calm):
+        """Nothing waits until 0.6; from then on everything does."""
+
+        def slack(self, agent, begin, end, to_nodes=False):
+            return max(0.0, end - 0.6)
+    assert history.judge([won, {**long, "term": 450}], weather=Sticky()) == []
+    assert history.judge([won, {**long, "term": 2000}], weather=Sticky()) != []

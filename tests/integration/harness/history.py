@@ -168,9 +168,9 @@ def kept(operations):
 NEED_S = 0.25  # an extend with a majority up takes milliseconds
 
 
-def extended(operations, weather):
-    """Promise 4: an extend of a running tenure succeeds, if from its grant on one majority and its agent had no fault."""
-    found = []
+def extends_in_calm(operations, weather):
+    """The extends that promise 4 binds, answered well or not: of a running tenure that nobody gives up, sent with time enough, while one and
+    the same majority and the agent were free of faults since the grant."""
     over = given_up(operations)
     granted = {}
     for o in operations:
@@ -178,16 +178,25 @@ def extended(operations, weather):
             granted[o["token"]] = min(o["sent"], granted.get(o["token"], o["sent"]))
     for o in operations:
         token = o.get("arg_token")
-        if o["op"] != "extend" or token not in granted or o["status"] == "ok" or "known_until" not in o:
+        if o["op"] != "extend" or token not in granted or "known_until" not in o:
             continue
-        end = o["sent"] + NEED_S + weather.slack(o["agent"], o["sent"], o["sent"] + NEED_S, to_nodes=True)
         left_when = o["received"] if o["received"] is not None else o["gave_up"]
+        # What keeps it waiting counts until it is answered: one delay moves it into the next.
+        end = o["sent"] + NEED_S + weather.slack(o["agent"], o["sent"], max(left_when, o["sent"] + NEED_S), to_nodes=True)
+        # The term that it asks for may be shorter than what is left: it must be answered within both.
+        time_enough = end <= min(o["known_until"], o["sent"] + o.get("term", float("inf")) / 1000)
         impatient = o["received"] is None and (o["gone"] == "dead" or o["gone"] == "silent" and left_when < end)
-        if impatient or o["known_until"] < end or over.get(token, float("inf")) < end or not weather.clean(o["agent"], granted[token], end):
-            continue
-        found.append(f"{o['candidate']} could not extend token {token} at agent {o['agent']} ({o['status'] or o['gone']}), sent "
-                     f"{o['sent']:.3f}, valid until {o['known_until']:.3f}, with a majority up since the grant: {o.get('words', '')}")
-    return found
+        if time_enough and not impatient and over.get(token, float("inf")) >= end and weather.clean(o["agent"], granted[token], end):
+            yield o
+
+
+def extended(operations, weather):
+    """Promise 4: an extend of a running tenure succeeds, if from its grant on one majority and its agent had no fault."""
+    return [f"{o['candidate']} could not extend token {o['arg_token']} at agent {o['agent']} ({o['status'] or o['gone']}), sent "
+            f"{o['sent']:.3f}, {'answered' if o['received'] is not None else 'given up'} "
+            f"{o['received'] if o['received'] is not None else o['gave_up']:.3f}, term {o.get('term', 0)} ms, valid until "
+            f"{o['known_until']:.3f}, with a majority up since the grant: {o.get('words', '')}"
+            for o in extends_in_calm(operations, weather) if o["status"] != "ok"]
 
 
 ROUNDING_S = 0.05  # timers of whole milliseconds, two event loops and a socket between them
