@@ -353,7 +353,15 @@ struct election_stats {
 /* This node as others see it. ELECTION_INVALID: NULL. Works after election_close(), too. */
 ELECTION_API enum election_error election_node_info(struct election *election, struct election_node *out);
 
+/* In C++ the struct is told from the function of its name by the word struct. */
+#if defined(__GNUC__) && defined(__cplusplus)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
 ELECTION_API enum election_error election_stats(struct election *election, struct election_stats *out);
+#if defined(__GNUC__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 
 /*
  * The same for people, as a short HTML text of the few tags that chat messages allow (<b>, <i>, <code>); lines end in
