@@ -318,6 +318,17 @@ void attempt_timer(struct quorum *q, struct attempt *a)
 
 /* --- Counting --- */
 
+bool attempt_is_unsent(const struct quorum *q, const struct attempt *a)
+{
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct slot *s = &a->slots[i];
+        if (s->round != 0 && s->round == a->round && (!s->out || s->cmd.sent)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 unsigned attempt_pending(const struct quorum *q, const struct attempt *a)
 {
     unsigned n = 0;

@@ -45,20 +45,13 @@ static void become_head(struct quorum *q, struct attempt *a)
     q->starts_end = &a->waiter_next;
 }
 
-/* Q17: nothing of the head's present first round (sets; looks, if it may lead already) can have reached a node yet. */
-static bool is_unsent(const struct quorum *q, const struct attempt *head)
+/* Q17: it is in its first round (sets; looks, if it may lead already), or the first of another try, and nothing of that
+ * can have reached a node yet. */
+static bool takes_company(const struct quorum *q, const struct attempt *head)
 {
     enum phase phase = attempt_phase(head);
-    if (phase != PHASE_SET && !(phase == PHASE_LOOK && head->hinted)) {
-        return phase == PHASE_QUEUED;
-    }
-    for (unsigned i = 0; i < q->n; i++) {
-        const struct slot *s = &head->slots[i];
-        if (s->round == head->round && (!s->out || s->cmd.sent)) {
-            return false;
-        }
-    }
-    return true;
+    bool first = phase == PHASE_QUEUED || phase == PHASE_SET || (phase == PHASE_LOOK && head->hinted);
+    return first && attempt_is_unsent(q, head);
 }
 
 void campaign_enter(struct quorum *q, struct attempt *a)
@@ -69,7 +62,7 @@ void campaign_enter(struct quorum *q, struct attempt *a)
         return;
     }
     a->queued = true;
-    a->joined = is_unsent(q, head);
+    a->joined = takes_company(q, head);
     if (head->waiters == NULL) {
         head->waiters = a;
     } else {

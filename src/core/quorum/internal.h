@@ -113,7 +113,7 @@ struct slot {
     uint64_t name; /* hash of the holder's name, 0 if none */
     uint64_t fence;
     struct quorum_claim seen;   /* look: T */
-    struct quorum_claim expect; /* claim: what T must be */
+    struct quorum_claim expect; /* claim: what T must be; handover: what it replaced */
     struct quorum_claim placed; /* handover: what was sent there last */
     struct quorum_claim put_back;
     int64_t put_back_ms; /* the expiry before this attempt first looked */
@@ -314,6 +314,9 @@ void attempt_win(struct quorum *q, struct attempt *a, uint64_t token);
 void attempt_settle(struct quorum *q, struct attempt *a);
 void attempt_free(struct quorum *q, struct attempt *a);
 
+/* Nothing of the present round can have reached a node yet. */
+bool attempt_is_unsent(const struct quorum *q, const struct attempt *a);
+
 unsigned attempt_pending(const struct quorum *q, const struct attempt *a);
 uint64_t attempt_name(const struct quorum *q, struct str name); /* hash, never 0 */
 
@@ -349,9 +352,6 @@ void campaign_enter(struct quorum *q, struct attempt *a);
 /* Leaves it: the next one starts. */
 void campaign_leave(struct quorum *q, struct attempt *a);
 
-/* --- read.c --- */
-
-/* True if the request found a read that was not sent yet. */
 /* --- join.c: reads, and extends without a session --- */
 
 /* True if an equal one that was not sent yet answers this request too. */

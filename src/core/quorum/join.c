@@ -12,15 +12,10 @@ static uint64_t join_hash(const struct quorum *q, const struct election_request 
     return str_hash(request->election, str_hash(request->kind, q->seed)) + (uint64_t)request->op;
 }
 
-static bool unsent(const struct quorum *q, const struct attempt *a)
+/* Not in a later round: an extend may have refilled a node in the one before, for a term that began before this. */
+static bool takes_company(const struct quorum *q, const struct attempt *a)
 {
-    for (unsigned i = 0; i < q->n; i++) {
-        const struct slot *s = &a->slots[i];
-        if (s->round != 0 && (!s->out || s->cmd.sent)) {
-            return false;
-        }
-    }
-    return true;
+    return a->round <= 1 && attempt_is_unsent(q, a);
 }
 
 static bool is_equal(const struct election_request *a, const struct election_request *b)
@@ -52,7 +47,7 @@ bool join_equal(struct quorum *q, struct election_request *request)
         if (!is_equal(a->request, request)) {
             continue;
         }
-        if (!unsent(q, a)) { /* Q17 */
+        if (!takes_company(q, a)) { /* Q17 */
             join_close(q, a);
             return false;
         }
