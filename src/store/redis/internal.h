@@ -152,6 +152,15 @@ static inline struct quorum_now redis_now(const struct redis_lane *lane)
     return (struct quorum_now){loop_now(lane->loop), loop_wall(lane->loop)};
 }
 
+/* --- redis.c --- */
+
+/* What every connection to a server of that node has in common: the caller adds what it is for. */
+struct redis_conn_options redis_conn_options(const struct redis_lane *lane, unsigned node,
+                                             const struct redis_address *address);
+
+/* Answers that nothing could be decided. */
+void redis_refuse(struct election_request *request, enum err err, struct str why);
+
 /* --- group.c --- */
 
 struct redis_group *group_new(struct redis_lane *lane, unsigned index);
@@ -246,8 +255,5 @@ void redis_beat(struct redis_group *group, const struct election_beat *beat);
 
 void redis_info_submit(struct redis_group *group, struct election_request *request);
 void redis_list_submit(struct redis_lane *lane, struct election_request *request);
-
-/* Answers that nothing could be decided. */
-void redis_refuse(struct election_request *request, enum err err, struct str why);
 
 #endif

@@ -166,21 +166,13 @@ static void open_listener(struct redis_listen *listen, size_t index, unsigned no
     struct redis_store *store = listen->store;
     struct listener *listener = &listen->listeners[index];
     *listener = (struct listener){.listen = listen, .node = node};
-    struct redis_conn_options options = {
-        .loop = listen->lane->loop,
-        .address = &store->urls[node].servers[position],
-        .url = &store->urls[node],
-        .tls = store->urls[node].tls ? store->tls : NULL,
-        .server_name = str_of(store->redis.tls_server_name),
-        .silence_ms = store->redis.operation_timeout_ms,
-        .cluster = store->redis.mode == REDIS_CLUSTER,
-        .old = store->redis.old_servers,
-        .channel = str_of(store->channel),
-        .message = on_message,
-        .up = up,
-        .down = down,
-        .user = listener,
-    };
+    struct redis_conn_options options =
+        redis_conn_options(listen->lane, node, &store->urls[node].servers[position]);
+    options.channel = str_of(store->channel);
+    options.message = on_message;
+    options.up = up;
+    options.down = down;
+    options.user = listener;
     conn_init(&listener->conn, &options);
 }
 

@@ -22,6 +22,22 @@ static struct redis_store *redis_of(struct store *store)
     return CONTAINER_OF(store, struct redis_store, store);
 }
 
+struct redis_conn_options redis_conn_options(const struct redis_lane *lane, unsigned node,
+                                             const struct redis_address *address)
+{
+    const struct redis_store *store = lane->store;
+    return (struct redis_conn_options){
+        .loop = lane->loop,
+        .address = address,
+        .url = &store->urls[node],
+        .tls = store->urls[node].tls ? store->tls : NULL,
+        .server_name = str_of(store->redis.tls_server_name),
+        .silence_ms = store->redis.operation_timeout_ms,
+        .cluster = store->redis.mode == REDIS_CLUSTER,
+        .old = store->redis.old_servers,
+    };
+}
+
 /* --- requests --- */
 
 void redis_refuse(struct election_request *request, enum err err, struct str why)

@@ -562,20 +562,11 @@ struct redis_server *server_new(struct redis_lane *lane, unsigned node, unsigned
     server->flush.run = flush;
     server->retry.fire = retry;
     slab_init(&server->calls, sizeof(struct work), CALLS_KEEP);
-    struct redis_conn_options options = {
-        .loop = lane->loop,
-        .address = address,
-        .url = &store->urls[node],
-        .tls = store->urls[node].tls ? store->tls : NULL,
-        .server_name = str_of(store->redis.tls_server_name),
-        .silence_ms = store->redis.operation_timeout_ms,
-        .cluster = store->redis.mode == REDIS_CLUSTER,
-        .old = store->redis.old_servers,
-        .admit = admit,
-        .up = up,
-        .down = down,
-        .user = server,
-    };
+    struct redis_conn_options options = redis_conn_options(lane, node, address);
+    options.admit = admit;
+    options.up = up;
+    options.down = down;
+    options.user = server;
     if (store->redis.mode != REDIS_CLUSTER) {
         options.shards_key = str_of(store->shards_key);
         options.shards = str_of(store->shards_texts[position]);
