@@ -405,6 +405,14 @@ def test_a_handovers_conditions_must_hold(node, holder, expect):
     assert node.fence() == "100"
 
 
+def test_a_handover_is_taken_from_a_tenure_and_not_from_a_bare_lease(node):
+    """A loser's for a moment, or a foreign agent's: only an override takes it."""
+    node.bare("A")
+    assert node.handover("B", 200, owner(1), "A") == ["no", "A", "0"]
+    assert (node.lease(), node.tenure(), node.fence()) == ("A", None, None)
+    assert node.handover("B", 200, owner(1)) == ["ok", "A", "0"]
+
+
 def test_a_handover_to_an_empty_election_and_a_low_one(node):
     assert node.handover("B", 200, owner(1)) == ["ok", "", "0"]
     assert node.handover("C", 200, owner(2)) == ["low", "200"]
@@ -550,6 +558,19 @@ def test_changes_are_told_and_kept_for_display(node, server):
     assert node.call("HGET", "p/meta/default/e", "term") == "5000"
     assert node.call("ZRANGE", "p/candidates/default/e", 0, -1) == ["A\t3", "B\t3"]
     assert node.call("PTTL", "p/meta/default/e") > WEEK - 10000
+
+
+def test_a_handover_of_what_nobody_holds_is_told_as_an_election(node, server):
+    listener = server.client()
+    listener.call("SUBSCRIBE", "p/events")
+    node.handover("B", 200, owner(1))
+    node.resign("B", 200)
+    node.bare("A")
+    node.handover("C", 300, owner(2))
+    told = [listener.receive()[2].split("\t") for _ in range(3)]
+    listener.close()
+    assert [(line[0], line[1], line[5], line[6]) for line in told] == [
+        ("elected", "200", "B", ""), ("resigned", "200", "B", ""), ("elected", "300", "C", "B")]
 
 
 def test_what_is_only_for_display_never_fails_a_decision(node):

@@ -171,8 +171,9 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  *                made up must not move fences.
  *                -> OK token; NONE; NO name, token.
  * HANDOVER       (candidate, token, owner, from.{name, owner, token}) amnesiac: AMNESIAC. A condition is
- *                given and does not hold: NO (names.from: the lease's holder; expect.owner, expect.token:
- *                T's; with any of them the lease must be there). F >= token: LOW. Else lease = candidate,
+ *                given and does not hold: NO (names.from: the holder, by T: a bare lease, which may be a
+ *                loser's for a moment, is nobody's tenure; expect.owner, expect.token: T's; with any of
+ *                them T must be there). F >= token: LOW. Else lease = candidate,
  *                tenure = (token, owner, candidate) and in it the old lease, old tenure as it stood and old
  *                expiry; PX = max(term_ms, what is left of the old lease, whosever it is), fence = token:
  *                OK.

@@ -80,29 +80,43 @@ static void handover_note(struct quorum *q, struct attempt *a, struct slot *s,
     s->seen.token = sane ? reply->token : 0;
     if (reply->answer == QUORUM_OK) {
         s->held = HELD_SURE;
+        s->expect = s->seen;
         s->seen = s->placed;
     } else if (reply->answer != QUORUM_LOST) {
         s->held = HELD_NONE;
     }
 }
 
-static void succeed(struct quorum *q, struct attempt *a)
+/* Whether somebody led: a tenure that a quorum held stood on one at least of the nodes that took the handover. */
+static bool was_led(const struct quorum *q, const struct attempt *a)
 {
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct slot *s = &a->slots[i];
+        if (slot_fresh(a, s) && s->answer == QUORUM_OK && s->expect.token != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void succeed(struct quorum *q, struct attempt *a, struct str replaced)
+{
+    bool led = was_led(q, a);
     if (!mono_before(q->now.mono, a->valid_until) && !q->faults.validity_unchecked) {
         attempt_fail(q, a, EA_UNAVAILABLE, why_late);
         return;
     }
     struct election_event event = {
         .at = q->now.wall,
-        .action = ACTION_HANDED_OVER,
+        .action = led ? ACTION_HANDED_OVER : ACTION_ELECTED,
         .kind = a->names.kind,
         .election = a->names.election,
         .leader = a->names.candidate,
-        .previous = a->names.from,
+        .previous = led ? replaced : (struct str){NULL, 0},
         .token = a->claim.token,
     };
-    if (a->names.from.n > 0) {
-        hint_drop(q, &a->names, a->names.from);
+    if (led) {
+        hint_drop(q, &a->names, replaced);
     }
     attempt_win(q, a, a->claim.token);
     if (q->hooks.event != NULL) {
@@ -140,7 +154,7 @@ static void handover_judge(struct quorum *q, struct attempt *a, struct slot *jus
         }
     }
     if (ok >= q->majority) {
-        succeed(q, a);
+        succeed(q, a, just != NULL && just->answer == QUORUM_OK ? reply->name : a->names.from);
     } else if (no >= q->majority) {
         refuse(q, a, just, reply);
     } else if (ok + attempt_pending(q, a) >= q->majority) {

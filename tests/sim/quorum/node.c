@@ -359,7 +359,8 @@ static void run_handover(struct call *call)
     struct keys *keys = call->keys;
     struct quorum_claim seen = call->t != NULL ? call->t->claim : (struct quorum_claim){0};
     bool asks = call->flight->from != NOBODY || c->expect.token != 0 || c->expect.owner.clock != 0;
-    bool fits = (!asks || keys->lease != NOBODY) &&
+    bool bare_suffices = call->sim->mutation == MUTATION_HANDOVER_FROM_BARE && keys->lease != NOBODY;
+    bool fits = (!asks || call->t != NULL || bare_suffices) &&
                 (call->flight->from == NOBODY || keys->lease == call->flight->from) &&
                 (c->expect.token == 0 || c->expect.token == seen.token) &&
                 (c->expect.owner.clock == 0 || quorum_owner_is(c->expect.owner, seen.owner));

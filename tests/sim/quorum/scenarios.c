@@ -74,6 +74,16 @@ static void s03_campaign_in_the_middle_of_a_handover(struct stage *stage)
     EXPECT(stage, stage_said(kept, EA_OK));
 }
 
+static void s03_handover_from_who_only_stands(struct stage *stage)
+{
+    const struct ask *won = stage_campaign(stage, 0, A, LONG_MS, 0);
+    stage_run_half(stage);
+    EXPECT(stage, stage_lease_on(stage, 0) == A && stage_stands(stage, A, 0) == 0);
+    const struct ask *none = stage_handover(stage, 1, A, B, 0);
+    stage_run(stage, 20);
+    EXPECT(stage, stage_said(none, EA_HELD) && stage_elected(won));
+}
+
 static void s03_two_agents_one_name(struct stage *stage)
 {
     const struct ask *first = stage_campaign(stage, 0, A, LONG_MS, 0);
@@ -503,6 +513,9 @@ static void s19_foreign_agents(struct stage *stage)
     stage_run(stage, 20);
     EXPECT(stage,
            lost->done && !lost->answer.elected && lost->answer.leader == FOREIGN && lost->answer.token == 0);
+    const struct ask *taken = stage_handover(stage, 0, FOREIGN, A, 0);
+    stage_run(stage, 20);
+    EXPECT(stage, stage_said(taken, EA_HELD) && stage_lease_on(stage, 0) == FOREIGN);
     stage_delete_lease(stage, 0, FOREIGN);
     stage_delete_lease(stage, 1, FOREIGN);
     uint64_t token = stage_crown(stage, 0, A, LONG_MS);
@@ -594,6 +607,7 @@ static const struct scenario scenarios[] = {
     SCENARIO(s01_silent_node_is_undone_later),
     SCENARIO(s02_death_between_sets_and_claims),
     SCENARIO(s03_campaign_in_the_middle_of_a_handover),
+    SCENARIO(s03_handover_from_who_only_stands),
     SCENARIO(s03_two_agents_one_name),
     SCENARIO(s04_session_moves),
     SCENARIO(s04_close_finds_one_old_owner),

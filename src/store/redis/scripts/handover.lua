@@ -7,7 +7,8 @@ local from, expected_token, expected_owner = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 if node.amnesiac then
   return {'amnesiac'}
 end
-if (from ~= '' and e.lease ~= from) or (expected_token > 0 and e.token ~= expected_token) or
+-- The holder is who has a tenure. A bare lease is a loser's for a moment, or a foreign agent's.
+if (from ~= '' and (e.lease ~= from or not e.token)) or (expected_token > 0 and e.token ~= expected_token) or
     (expected_owner ~= '' and e.owner ~= expected_owner) then
   return {'no', e.lease or '', text(e.token or 0)}
 end
@@ -25,5 +26,5 @@ if e.lease then
 end
 write(e, candidate, token, owner, ARGV[8], replaced)
 raise_fence(e, tonumber(token))
-notice(9, 'handed_over', token, candidate, e.lease or '')
+notice(9, e.token and 'handed_over' or 'elected', token, candidate, e.token and e.lease)
 return {'ok', e.lease or '', text(e.token or 0)}

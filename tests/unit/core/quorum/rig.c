@@ -21,6 +21,7 @@ static void on_event(void *arg, const struct election_event *event)
     struct rig *rig = arg;
     rig->events++;
     rig->last_event = event->action;
+    (void)snprintf(rig->last_previous, sizeof rig->last_previous, "%.*s", STR_ARG(event->previous));
 }
 
 static void on_node(void *arg, unsigned node, enum quorum_node_state state, const char *why)

@@ -34,6 +34,7 @@ struct rig {
     bool manual; /* rig_advance_ms() leaves NODE_* to the test */
     unsigned events;
     enum election_action last_event;
+    char last_previous[NAME_BYTES_MAX + 1];
 };
 
 struct ask {

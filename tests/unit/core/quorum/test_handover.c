@@ -16,9 +16,34 @@ static void a_handover_moves_the_election_in_one_round(void **state)
     assert_string_equal(h.leader, "b");
     assert_int_equal(h.request.tenure.token, token);
     assert_int_equal(rig->last_event, ACTION_HANDED_OVER);
-    rig_exchange(rig, 2, 2, QUORUM_HANDOVER, R(OK, ));
+    rig_exchange(rig, 2, 2, QUORUM_HANDOVER, R(OK, .name = STR("a"), .token = 900));
     rig_expect_nothing(rig, 2);
     assert_true(quorum_idle(rig->quorum));
+    rig_free(rig);
+}
+
+static void an_override_tells_whom_it_replaced(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask h = {0};
+    rig_handover(rig, &h, "b", "", 0);
+    rig_exchange(rig, 0, 0, QUORUM_HANDOVER, R(OK, ));
+    rig_exchange(rig, 1, 1, QUORUM_HANDOVER, R(OK, .name = STR("a"), .token = 900));
+    assert_int_equal(rig->last_event, ACTION_HANDED_OVER);
+    assert_string_equal(rig->last_previous, "a");
+    rig_free(rig);
+}
+
+static void a_handover_of_what_nobody_holds_is_an_election(void **state)
+{
+    struct rig *rig = rig_new(3);
+    struct ask h = {0};
+    rig_handover(rig, &h, "b", "", 0);
+    rig_exchange(rig, 0, 0, QUORUM_HANDOVER, R(OK, ));
+    rig_exchange(rig, 1, 1, QUORUM_HANDOVER, R(OK, .name = STR("a"))); /* only stands */
+    assert_int_equal(h.request.err, EA_OK);
+    assert_int_equal(rig->last_event, ACTION_ELECTED);
+    assert_string_equal(rig->last_previous, "");
     rig_free(rig);
 }
 
@@ -150,6 +175,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handover_moves_the_election_in_one_round),
+        cmocka_unit_test(an_override_tells_whom_it_replaced),
+        cmocka_unit_test(a_handover_of_what_nobody_holds_is_an_election),
         cmocka_unit_test(a_node_that_refused_is_repaired_after_the_handover),
         cmocka_unit_test(a_condition_that_does_not_hold_is_already_exists_with_the_holder),
         cmocka_unit_test(a_handover_that_reached_a_minority_is_taken_back),
