@@ -5,16 +5,14 @@ decides over everything the clients saw.
     run.py [--seconds 60] [--seed N]       rounds of a minute, each with servers of its own and the next seed
     run.py --seed N --round-seconds S      as a failing round printed it
 
-Of a failing round the schedule of faults, what went wrong, the history around it, and the agents' last words are printed. The last line is
+Of a failing round the schedule of faults, what went wrong, the history around it, and the last words of the processes are printed. The last line is
 `N passed, N failed, N skipped`, in rounds. EA_TEST_BUILD and EA_TEST_VARIANT are those of the integration tests.
 """
 import argparse
-import heapq
 import json
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,15 +22,13 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "integration"), str(HERE)]
 from harness import history  # noqa: E402
-from harness.agent import SANITIZER, SLOW, Agent, wait_for  # noqa: E402
-from harness.redis import Client, RedisError, Server  # noqa: E402
-from weather import AGENTS, NODES, Plan, Weather, now  # noqa: E402
+from harness.agent import SANITIZER, Agent, wait_for  # noqa: E402
+from nodes import SETTLE_S, NodeFaults, Nodes, all_led, rage  # noqa: E402
+from weather import AGENTS, Plan, Weather, now  # noqa: E402
 
 ROUND_S = 60
 TIMEOUT_S = 1.0  # redis.operation_timeout
 MAX_TERM_S = 2.0
-# What a fault leaves behind: reconnecting waits at most 2 s between attempts and 1 s in one, then a greeting and a census.
-SETTLE_S = 4.0 * SLOW
 # After the last fault: a reconnection, the longest term twice (a node's readmission, a foreign lease), and candidates that sleep.
 LED_AGAIN_S = 15
 SAMPLE_S = 0.1
@@ -62,20 +58,16 @@ class Stage:
 
     def __init__(self, directory, seed):
         self.weather = Weather()
-        self.nodes = [Server(directory / f"node-{i}", "--appendonly", "yes", "--appendfsync", "no",  # kill -9 does not lose the page cache
-                             "--auto-aof-rewrite-percentage", "0") for i in range(NODES)]
+        self.nodes = Nodes(directory, "ela", self.weather)
         self.links = self.clients = None
         self.agents = []
         self.directory, self.seed = directory, seed
         self.history_file = directory / "history.jsonl"
-        self.waiting = {}  # node -> its trouble, until it is ready again
-        self.emptied = set()
         self.watching = True
         self.watcher = threading.Thread(target=self.watch, daemon=True)
 
     def start(self):
-        for node in self.nodes:
-            node.start()
+        self.nodes.start()
         self.links = Links([node.port for node in self.nodes])
         for i in range(AGENTS):
             urls = ",".join(f"redis://127.0.0.1:{port}" for port in self.links.ports[i])
@@ -89,7 +81,7 @@ class Stage:
              str(TIMEOUT_S), "--elections", str(ELECTIONS), "--agents", ",".join(f"{a.grpc_port}:{a.http_port}" for a in self.agents)], stdin=subprocess.PIPE)
         self.watcher.start()
         wait_for(self.history_file.exists, "the clients to begin", 20)
-        wait_for(self.all_led(0), "every election to be led", 20)
+        wait_for(all_led(self.history_file, ELECTIONS, 0), "every election to be led", 20)
 
     def watch(self):
         """Beside everything: how long processes are kept waiting, and which nodes are ready again."""
@@ -97,48 +89,11 @@ class Stage:
             for i, agent in enumerate(self.agents):
                 if agent.process is not None and agent.process.poll() is None:
                     self.weather.lag.sample(f"agent {i}", agent.process.pid)
-            for i, node in enumerate(self.nodes):
-                if node.process.poll() is None:
-                    self.weather.lag.sample(f"node {i}", node.process.pid)
             self.weather.lag.sample_machine()
             self.weather.lag.sample("links", self.links.process.pid)
             self.weather.lag.sample("clients", self.clients.pid)
-            for node in list(self.waiting):
-                if self.readmitted(self.nodes[node]):
-                    self.emptied.discard(node)
-                    self.waiting.pop(node).over(SETTLE_S)
+            self.nodes.look()
             time.sleep(SAMPLE_S)
-
-    @staticmethod
-    def readmitted(node):
-        """The node has the final marker: its own run id, and no nonce of a recovery."""
-        try:
-            client = Client(node.port, timeout=0.3)
-        except OSError:
-            return False
-        try:
-            run_id = re.search(r"run_id:(\S+)", client.call("INFO", "server"))[1]
-            marker = (client.call("HGET", "ela/info/node", "marker") or "").split(" ")
-            return marker[0] == run_id and marker[2] == "0"
-        except (OSError, RedisError):
-            return False
-        finally:
-            client.close()
-
-    def all_led(self, since):
-        """A condition: each election was granted or extended by something sent since then. Reads on in the history at every call."""
-        led = set()
-        file = open(self.history_file, "rb", buffering=0)
-        rest = b""
-
-        def condition():
-            nonlocal rest
-            *lines, rest = (rest + file.read()).split(b"\n")
-            for note in map(json.loads, lines):
-                if "op" in note and note["sent"] > since and history.grants(note):
-                    led.add(note["election"])
-            return len(led) == ELECTIONS
-        return condition
 
     def check_alive(self):
         for i, agent in enumerate(self.agents):
@@ -168,16 +123,15 @@ class Stage:
             agent.process.wait()
         if self.links is not None:
             self.links.stop()
-        for node in self.nodes:
-            node.stop()
+        self.nodes.stop()
 
 
-class Faults:
-    """Each begins a fault and returns what ends it, or None if it must not happen now."""
+class Faults(NodeFaults):
+    """Those of links and agents besides."""
 
     def __init__(self, stage):
-        self.stage, self.weather, self.links = stage, stage.weather, stage.links
-        self.down = set()  # nodes and agents that are killed or stopped
+        super().__init__(stage)
+        self.links = stage.links
 
     # Links.
 
@@ -225,47 +179,6 @@ class Faults:
             trouble.over(SETTLE_S)
         return end
 
-    # Nodes.
-
-    def stop_node(self, fault):
-        if ("node", fault.where) in self.down:
-            return None
-        node = self.stage.nodes[fault.where]
-        self.down.add(("node", fault.where))
-        trouble = self.weather.trouble(f"stop node {fault.where}", node=fault.where)
-        node.pause()
-
-        def end():
-            node.go_on()
-            self.down.discard(("node", fault.where))
-            trouble.over(SETTLE_S)
-        return end
-
-    def kill_node(self, fault, empty=False):
-        """The memory of a majority must not be lost: a node that was emptied comes back before another is killed, and a node is emptied only
-        while the others are proven."""
-        others = set(range(NODES)) - {fault.where}
-        if ("node", fault.where) in self.down or others & self.stage.emptied or empty and others & set(self.stage.waiting):
-            return None
-        node = self.stage.nodes[fault.where]
-        self.down.add(("node", fault.where))
-        before = self.stage.waiting.pop(fault.where, None)
-        trouble = before or self.weather.trouble(f"{fault.what} {fault.where}", node=fault.where)
-        if empty:
-            self.stage.emptied.add(fault.where)
-        node.kill()
-        if empty:
-            shutil.rmtree(node.directory / "appendonlydir")
-
-        def end():
-            node.start()
-            self.down.discard(("node", fault.where))
-            self.stage.waiting[fault.where] = trouble
-        return end
-
-    def empty_node(self, fault):
-        return self.kill_node(fault, empty=True)
-
     # Agents.
 
     def stop_agent(self, fault):
@@ -297,37 +210,6 @@ class Faults:
         return end
 
 
-def rage(stage, plan, log):
-    """Carries the plan out. All faults are over when it returns."""
-    faults = Faults(stage)
-    began = now()
-    events = [(fault.at, i, "begin", fault) for i, fault in enumerate(plan.faults)]
-    heapq.heapify(events)
-    number = len(events)
-    while events:
-        at, _, what, thing = heapq.heappop(events)
-        time.sleep(max(0, began + at - now()))
-        stage.check_alive()
-        if what == "end":
-            thing()
-            continue
-        end = getattr(faults, thing.what)(thing)
-        log.append(f"{now():.3f} {thing}" + ("" if end else " - not now"))
-        if end:
-            number += 1
-            heapq.heappush(events, (now() - began + thing.length, number, "end", end))
-
-
-def sabotage(stage, seconds):
-    """A foreign program deletes the leases on two nodes: what the judge must notice."""
-    end = now() + seconds
-    while now() < end:
-        for node in stage.nodes[:2]:
-            for election in range(ELECTIONS):
-                node.call("DEL", f"ela/e{election}")
-        time.sleep(0.3)
-
-
 class Outcome:
     def __init__(self, seed):
         self.seed, self.found, self.log, self.operations, self.weather, self.words, self.led_again_s = seed, [], [], [], None, [], 0.0
@@ -350,7 +232,7 @@ class Outcome:
         lines = [f"--- seed {self.seed}: {len(self.found)} violations", "schedule:", *self.log, "violations:", *self.found[:20]]
         for words in self.found[:3]:
             lines += [f"around: {words}", *self.around(words)]
-        return "\n".join(lines + ["the agents' last words:", *self.words, "---"])
+        return "\n".join(lines + ["last words:", *self.words, "---"])
 
     def around(self, words):
         """The history of the election within three seconds of the first moment that the words name, and the faults then."""
@@ -373,11 +255,11 @@ def run_round(seed, seconds, break_it=False):
         try:
             stage.start()
             if break_it:
-                sabotage(stage, seconds)
+                stage.nodes.sabotage([f"ela/e{i}" for i in range(ELECTIONS)], seconds)
             else:
-                rage(stage, Plan(seed, seconds), outcome.log)
+                rage(stage, Plan(seed, seconds), Faults(stage), outcome.log)
             healed = now()
-            wait_for(stage.all_led(healed), "every election to be led again", LED_AGAIN_S)
+            wait_for(all_led(stage.history_file, ELECTIONS, healed), "every election to be led again", LED_AGAIN_S)
             outcome.led_again_s = now() - healed
             stage.check_alive()
             stage.finish_clients()
@@ -393,18 +275,19 @@ def run_round(seed, seconds, break_it=False):
     return outcome
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def repeat(name, one_round, words):
+    """Rounds with a seed each, until the time is over: the programs run.py and crowd.py."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=ROUND_S)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--round-seconds", type=float, default=ROUND_S)
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(1 << 31)
     passed = failed = 0
-    print(f"chaos: CHAOS_SEED={seed}", flush=True)
+    print(f"{name}: {name.upper()}_SEED={seed}", flush=True)
     end = time.monotonic() + options.seconds
     while passed + failed == 0 or time.monotonic() < end:
-        outcome = run_round(seed, min(options.round_seconds, options.seconds))
+        outcome = one_round(seed, min(options.round_seconds, options.seconds))
         print(outcome.figures(), flush=True)
         if outcome.found:
             failed += 1
@@ -417,4 +300,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(repeat("chaos", run_round, __doc__))
