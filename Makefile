@@ -9,6 +9,7 @@
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
 #   make chaos    real servers, agents and clients under faults for CHAOS_SECONDS (1200), from CHAOS_SEED (random)
+#   make crowd    50 processes with libelection compete under faults for CROWD_SECONDS (1200), from CROWD_SEED (random)
 #   make sim      the two simulations over SIM_SEEDS (100000) seeds
 #   make install  program, manual page and documents, into DESTDIR/PREFIX (/usr/local)
 #   make clean    removes build/ and build-*/
@@ -20,9 +21,10 @@ PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 60
 SIM_SEEDS    ?= 100000
 CHAOS_SECONDS ?= 1200
+CROWD_SECONDS ?= 1200
 PYTHON       := /usr/bin/python3
 
-.PHONY: run test build lint format docs bench fuzz sim chaos install clean deps deps-test
+.PHONY: run test build lint format docs bench fuzz sim chaos crowd install clean deps deps-test
 
 run: build
 	@EA_ENV=$${EA_ENV:-development} EA_KUBE_ENABLE=$${EA_KUBE_ENABLE:-false} exec ./$(BUILD)/election-agent $(ARGS)
@@ -62,6 +64,10 @@ sim: build
 chaos: build
 	@tools/deps.sh test
 	@$(PYTHON) tests/chaos/run.py --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED)) $(CHAOS_ARGS)
+
+crowd: build
+	@tools/deps.sh test
+	@$(PYTHON) tests/chaos/crowd.py --seconds $(CROWD_SECONDS) $(if $(CROWD_SEED),--seed $(CROWD_SEED)) $(CROWD_ARGS)
 
 install: build
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX)) && tools/build.sh $(BUILD) $(RELEASE)

@@ -124,11 +124,13 @@ def run_units(name, pattern):
     return tally
 
 
-def run_pytest(name, pattern, what, *arguments):
+def run_pytest(name, pattern, what, *arguments, ports=20):
+    """`ports`: see port_range() in tests/integration/harness/agent.py; what runs at the same time has different ones."""
     command = [PYTHON, "-m", "pytest", *arguments, "-q", "-p", "no:cacheprovider"]
     if pattern:
         command += ["-k", pattern]
-    env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, **SANITIZERS, "EA_TEST_BUILD": str(ROOT / BUILDS[name]["dir"]), "EA_TEST_VARIANT": name, "EA_TEST_PORTS": str(ports),
+           "PYTHONDONTWRITEBYTECODE": "1"}
     result = run(command, env=env)
     tally = Tally()
     last = result.stdout.strip().splitlines()[-1] if result.stdout.strip() else ""
@@ -144,12 +146,13 @@ def run_pytest(name, pattern, what, *arguments):
 
 
 def run_tests(name, pattern):
-    """Chaos mostly waits, and measures how long it was kept waiting: it runs beside everything else of a build."""
-    with concurrent.futures.ThreadPoolExecutor(1) as beside:
-        chaos = beside.submit(run_pytest, name, pattern, "chaos", "tests/chaos")
+    """Chaos and the crowd mostly wait, and their judges allow for being kept waiting: they run beside everything else of a build."""
+    with concurrent.futures.ThreadPoolExecutor(2) as beside:
+        chaos = beside.submit(run_pytest, name, pattern, "chaos", "tests/chaos", "--ignore=tests/chaos/test_crowd.py")
+        crowd = beside.submit(run_pytest, name, pattern, "crowd", "tests/chaos/test_crowd.py", ports=19)
         units = run_units(name, pattern)
         integration = run_pytest(name, pattern, "integration", "tests/integration", "tests/kube", "-n", INTEGRATION_JOBS)
-        return units, integration, chaos.result()
+        return units, integration, chaos.result(), crowd.result()
 
 
 def lint():
