@@ -3,15 +3,15 @@
 #   make run      installs what is missing, builds, runs the agent on the embedded store (gRPC 50051, HTTP 8080)
 #   make test     installs, builds (optimised, ASan+UBSan, TSan) and runs all tests; the last line counts them
 #   make build    the programs in build/, optimised
-#   make lint     format, include directions, clang-tidy, cppcheck, stale documents
+#   make lint     format, include directions, clang-tidy, cppcheck, manual pages, stale documents
 #   make format   lays out all C files
-#   make docs     generates docs/api.md, docs/configuration.md, docs/metrics.md, docs/errors.md from their tables
+#   make docs     generates docs/{api,configuration,metrics,errors}.md and the lists in docs/man from their tables
 #   make bench    installs and runs the benchmarks beside nginx; prints one table
 #   make fuzz     fuzzes every target for FUZZ_SECONDS (60) each
 #   make chaos    real servers, agents and clients under faults for CHAOS_SECONDS (1200), from CHAOS_SEED (random)
 #   make crowd    50 processes with libelection compete under faults for CROWD_SECONDS (1200), from CROWD_SEED (random)
 #   make sim      the two simulations over SIM_SEEDS (100000) seeds
-#   make install  program, manual page and documents, into DESTDIR/PREFIX (/usr/local)
+#   make install  programs, library, manual pages and documents, into DESTDIR/PREFIX (/usr/local)
 #   make clean    removes build/ and build-*/
 
 SHELL        := /bin/bash

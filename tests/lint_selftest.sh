@@ -40,4 +40,7 @@ tools/tidy.sh "$tmp" "$tmp/bad.c" >/dev/null || fail "the clang-tidy check refus
 printf 'void f(void) { char a[2]; a[2] = 0; (void)a; }\n' >"$tmp/bad.c"
 cppcheck --quiet --error-exitcode=1 "$tmp/bad.c" 2>/dev/null && fail "cppcheck accepts a write out of bounds"
 
+printf '.Dd November 24, 2026\n.Dt X 3\n.Os\n.Sh NAME\n.Nm x\n.Nd y\n.Sh DESCRIPTION\n.Bl -tag\n.It a\nb\n' >"$tmp/x.3"
+mandoc -T lint -W warning,stop "$tmp/x.3" >/dev/null && fail "mandoc accepts a list without an end"
+
 echo "lint self-test: every planted fault was found"

@@ -1,6 +1,6 @@
 /*
- * Writes docs/configuration.md, docs/metrics.md, docs/errors.md and docs/api.md from the tables the code is
- * made of.
+ * Writes docs/configuration.md, docs/metrics.md, docs/errors.md, docs/api.md, and the lists in two manual pages, from
+ * the tables the code is made of.
  *
  *     gen_docs DIRECTORY            writes them
  *     gen_docs --check DIRECTORY    writes nothing; ends with 1 and names those that differ
@@ -22,6 +22,7 @@
 #define FIRST_INTERNAL_ERROR EA_NOMEM
 /* In the example of a whole file. */
 #define EXAMPLE_PROCESSORS 4
+#define READ_BYTES         16384
 
 static void add(struct buf *out, const char *text)
 {
@@ -334,6 +335,15 @@ static const struct {
     {"api.md", gen_docs_api},
 };
 
+/* Pages that are written by hand but for one part. */
+static const struct {
+    const char *file;
+    void (*write)(struct buf *out);
+} parts[] = {
+    {"man/elector.1", gen_docs_man_elector},
+    {"man/election-agent.yaml.5", gen_docs_man_settings},
+};
+
 static bool write_file(const char *path, struct str text)
 {
     FILE *file = fopen(path, "wb");
@@ -369,6 +379,44 @@ static bool check_file(const char *path, struct str text)
     return same;
 }
 
+static bool read_file(const char *path, struct buf *out)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        perror(path);
+        return false;
+    }
+    size_t n;
+    do {
+        n = fread(buf_reserve(out, READ_BYTES), 1, READ_BYTES, file);
+        out->n += n;
+    } while (n > 0);
+    bool good = ferror(file) == 0;
+    fclose(file);
+    return good;
+}
+
+/* The page at `path`, with `part` between its lines `.\" begin...` and `.\" end`. */
+static bool splice(const char *path, struct str part, struct buf *out)
+{
+    struct buf page = BUF_EMPTY;
+    bool good = read_file(path, &page);
+    buf_add(&page, "", 1);
+    char *begin = good ? strstr(page.p, "\n.\\\" begin") : NULL;
+    char *end = begin != NULL ? strstr(begin, "\n.\\\" end\n") : NULL;
+    if (end != NULL) {
+        const char *body = strchr(begin + 1, '\n') + 1;
+        buf_add(out, page.p, (size_t)(body - page.p));
+        buf_add_str(out, part);
+        add(out, end + 1);
+    } else if (good) {
+        fprintf(stderr, "%s: it has no lines .\\\" begin and .\\\" end\n", path);
+        good = false;
+    }
+    buf_fini(&page);
+    return good;
+}
+
 int main(int argc, char **argv)
 {
     bool check = argc == 3 && strcmp(argv[1], "--check") == 0;
@@ -377,17 +425,24 @@ int main(int argc, char **argv)
         return err_exit(EA_INVALID);
     }
     bool good = true;
-    for (size_t i = 0; i < ARRAY_LENGTH(documents); i++) {
+    for (size_t i = 0; i < ARRAY_LENGTH(documents) + ARRAY_LENGTH(parts); i++) {
+        bool whole = i < ARRAY_LENGTH(documents);
+        size_t of_parts = i - ARRAY_LENGTH(documents);
         struct buf text = BUF_EMPTY;
+        struct buf part = BUF_EMPTY;
         struct buf path = BUF_EMPTY;
-        buf_format(&path, "%s/%s", argv[argc - 1], documents[i].file);
+        buf_format(&path, "%s/%s", argv[argc - 1], whole ? documents[i].file : parts[of_parts].file);
         buf_add(&path, "", 1);
-        if (documents[i].write(&text) != EA_OK) {
-            good = false;
+        bool made;
+        if (whole) {
+            made = documents[i].write(&text) == EA_OK;
         } else {
-            good = (check ? check_file : write_file)(path.p, buf_str(&text)) && good;
+            parts[of_parts].write(&part);
+            made = splice(path.p, buf_str(&part), &text);
         }
+        good = made && (check ? check_file : write_file)(path.p, buf_str(&text)) && good;
         buf_fini(&path);
+        buf_fini(&part);
         buf_fini(&text);
     }
     return good ? EXIT_SUCCESS : EXIT_FAILURE;

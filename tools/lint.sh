@@ -22,6 +22,13 @@ mapfile -t sources < <(git ls-files 'src/*.c')
 
 tidy() { tools/tidy.sh build-lint "${sources[@]}"; }
 
+manuals() {
+    local pages
+    mapfile -t pages < <(git ls-files 'docs/man/*.[1-8]' | xargs grep -L '^\.so ')
+    [ ${#pages[@]} -gt 10 ] || { echo "only ${#pages[@]} manual pages found"; return 1; }
+    mandoc -T lint -W warning,stop "${pages[@]}"
+}
+
 too_long() {
     local long
     long=$(wc -l "${files[@]}" | awk '$2 != "total" && $2 ~ /^src/ && $1 > 800 { print $2 ": " $1 " lines" }')
@@ -37,6 +44,7 @@ check "clang-tidy" tidy
 check "cppcheck" cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --force --max-configs=1 -j "$(nproc)" \
     --suppress=missingIncludeSystem --suppress=unusedFunction --suppress=normalCheckLevelMaxBranches \
     --enable=warning,performance,portability -I src "${sources[@]}"
+check "manual pages" manuals
 check "generated documents" meson test -C build-lint --no-rebuild --suite lint --quiet
 
 echo "lint: $passed passed, $failed failed"
