@@ -277,11 +277,29 @@ static void bring_on_all(struct quorum *q, const struct census *c)
     }
 }
 
+/* Every connected node was heard in this census, which can't tell of a nonce that is younger: the next one can, at
+ * once. One that begins after the nonce stands suffices, so this comes to an end. */
+static void hurry(struct quorum *q)
+{
+    bool young = false;
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct node *node = &q->nodes[i];
+        young = young || (node_state(node) == QUORUM_NODE_RECOVERING && node->since_census == q->census);
+        if (node_connected(node) && (node->census != q->census || !node_usable(node))) {
+            return;
+        }
+    }
+    if (young) {
+        admission_census(q);
+    }
+}
+
 void admission_judge(struct quorum *q)
 {
     if (node_count(q, QUORUM_NODE_RECOVERING) == 0) {
         return;
     }
+    hurry(q);
     struct census c = count_census(q);
     if (c.recovering > q->n - q->majority) {
         node_unsure_all(q);

@@ -387,7 +387,7 @@ static inline bool node_connected(const struct node *node)
     return node_state(node) != QUORUM_NODE_DOWN && node_state(node) != QUORUM_NODE_UNFIT;
 }
 unsigned node_count(const struct quorum *q, enum quorum_node_state state);
-/* Too few nodes can be asked, and some are being looked at: that takes a moment. */
+/* Too few nodes can be asked, and others are being looked at or get their final marker: that takes a moment. */
 bool nodes_are_coming(const struct quorum *q);
 void node_up(struct quorum *q, struct node *node, const struct quorum_hello *hello);
 void node_moved(struct quorum *q, struct node *node, const struct quorum_hello *hello);

@@ -33,10 +33,38 @@ unsigned node_count(const struct quorum *q, enum quorum_node_state state)
     return n;
 }
 
+/* A deployment, or a slot, that nobody has used yet: no node remembers anything. It is declared fresh in a moment. */
+static bool may_be_fresh(const struct quorum *q)
+{
+    bool blank = true;
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct node *node = &q->nodes[i];
+        blank = blank && node_state(node) != QUORUM_NODE_READY &&
+                (node_state(node) != QUORUM_NODE_RECOVERING || node->marker.blank);
+    }
+    return blank;
+}
+
+/* It is being looked at, or gets its final marker just now. */
+static bool is_coming(const struct node *node, bool fresh)
+{
+    bool final = node->out && node->cmd.verb == QUORUM_NODE_MARK && node->cmd.marker.nonce == 0;
+    return node_state(node) == QUORUM_NODE_CHECKING ||
+           (node_state(node) == QUORUM_NODE_RECOVERING && (final || fresh));
+}
+
 bool nodes_are_coming(const struct quorum *q)
 {
-    unsigned usable = node_count(q, QUORUM_NODE_READY) + node_count(q, QUORUM_NODE_RECOVERING);
-    return usable < q->majority && node_count(q, QUORUM_NODE_CHECKING) > 0;
+    bool fresh = may_be_fresh(q);
+    unsigned here = 0;
+    unsigned coming = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        bool comes = is_coming(&q->nodes[i], fresh);
+        coming += comes ? 1 : 0;
+        here += !comes && node_usable(&q->nodes[i]) ? 1 : 0;
+    }
+    bool enough = here + coming >= q->majority || node_count(q, QUORUM_NODE_CHECKING) > 0;
+    return here < q->majority && coming > 0 && enough;
 }
 
 /* How often nodes are looked at: more often while one is on its way. */

@@ -45,6 +45,7 @@ struct quorum *quorum_new(const struct quorum_options *options, struct quorum_no
     q->starts_end = &q->starts;
     q->answered_end = &q->answered;
     q->reachable_since = now.mono;
+    q->census = 1; /* no node was heard in it */
     hint_init(q);
     for (unsigned i = 0; i < q->n; i++) {
         node_init(q, i);

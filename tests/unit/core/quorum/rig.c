@@ -255,6 +255,11 @@ void rig_node_reads(struct rig *rig, unsigned node, uint64_t floor, uint64_t cei
     rig_reply(rig, node, reply);
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static bool serve_one(struct rig *rig, unsigned node)
 {
     for (unsigned i = 0; i < rig->n_out[node]; i++) {
@@ -262,15 +267,26 @@ static bool serve_one(struct rig *rig, unsigned node)
             continue;
         }
         struct quorum_command *command = take(rig, node, i);
-        if (command->verb == QUORUM_NODE_RAISE) {
-            rig->ceiling[node] =
-                command->ceiling > rig->ceiling[node] ? command->ceiling : rig->ceiling[node];
-            rig->term_ms[node] =
-                command->max_term_ms > rig->term_ms[node] ? command->max_term_ms : rig->term_ms[node];
+        bool fits = command->verb == QUORUM_NODE_RAISE;
+        enum quorum_answer answer = QUORUM_OK;
+        if (command->verb == QUORUM_NODE_MARK) {
+            fits = quorum_marker_is(&command->marker_old, &rig->marker[node]);
+            rig->marker[node] = fits ? command->marker : rig->marker[node];
+            rig->floor[node] = fits ? max_u64(command->floor, rig->floor[node]) : rig->floor[node];
+            answer = fits ? QUORUM_OK : QUORUM_CHANGED;
         }
-        struct quorum_reply reply = R(OK, .ceiling = rig->ceiling[node], .max_term_ms = rig->term_ms[node]);
-        reply.marker = rig->marker[node];
-        reply.node_us = rig->now.wall.us;
+        if (fits) {
+            int64_t term_ms = command->max_term_ms;
+            rig->ceiling[node] = max_u64(command->ceiling, rig->ceiling[node]);
+            rig->term_ms[node] = term_ms > rig->term_ms[node] ? term_ms : rig->term_ms[node];
+        }
+        struct quorum_reply reply = {.answer = answer,
+                                     .left_ms = -1,
+                                     .marker = rig->marker[node],
+                                     .floor = rig->floor[node],
+                                     .ceiling = rig->ceiling[node],
+                                     .max_term_ms = rig->term_ms[node],
+                                     .node_us = rig->now.wall.us};
         quorum_reply(rig->quorum, rig->now, command, &reply);
         return true;
     }

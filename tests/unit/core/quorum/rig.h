@@ -28,7 +28,8 @@ struct rig {
     unsigned n_out[QUORUM_NODES_MAX];
     struct quorum_hello hello[QUORUM_NODES_MAX];
     struct quorum_marker marker[QUORUM_NODES_MAX]; /* what the script for connecting answers */
-    uint64_t ceiling[QUORUM_NODES_MAX];            /* as rig_serve_nodes() answers */
+    uint64_t floor[QUORUM_NODES_MAX];              /* as rig_serve_nodes() answers */
+    uint64_t ceiling[QUORUM_NODES_MAX];
     int64_t term_ms[QUORUM_NODES_MAX];
     char why[QUORUM_NODES_MAX][200];
     bool manual; /* rig_advance_ms() leaves NODE_* to the test */
