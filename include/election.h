@@ -210,6 +210,7 @@ static inline void election_config_init(struct election_config *config)
  * answer. Every signal is blocked in the threads it makes. *out is set before the first callback.
  *
  * ELECTION_CONFIG, ELECTION_NOMEM, ELECTION_SYSTEM: *out is NULL, and `words` (may be NULL with 0) says why.
+ * ELECTION_INVALID: out or config is NULL.
  */
 ELECTION_API enum election_error election_run(struct election **out, const struct election_config *config,
                                               char *words, size_t words_bytes) ELECTION_MUST_CHECK;

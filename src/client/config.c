@@ -5,6 +5,7 @@
 
 #include "client/internal.h"
 #include "core/names.h"
+#include "store/redis/keys.h"
 
 #define TTL_DEFAULT_MS    3000
 #define TTL_MIN_MS        100
@@ -24,36 +25,70 @@
 static enum err take_name(char to[ELECTION_NAME_BYTES], const char *field, const char *from, size_t max,
                           struct error *error)
 {
-    enum err err = name_check(field, str_of(from), error);
-    if (err == EA_OK && strlen(from) > max) {
-        err = error_set(error, EA_CONFIG, "%s: %zu bytes; at most %zu are allowed", field, strlen(from), max);
+    struct str name = str_of(from);
+    if (name.n < 1 || name.n > max) {
+        return error_set(error, EA_CONFIG, "%s: %zu bytes; 1 to %zu are allowed", field, name.n, max);
     }
+    enum err err = name_check(field, name, error);
     if (err == EA_OK) {
-        (void)snprintf(to, ELECTION_NAME_BYTES, "%s", from);
+        memcpy(to, from, name.n + 1);
     }
     return err;
+}
+
+/* What the store would refuse later, in its own words and once it is too late to tell the program. */
+static enum err check_keys(const struct election_settings *settings, const struct election_config *config,
+                           struct error *error)
+{
+    struct error ignored;
+    struct redis_keys keys = {.prefix = str_of(settings->prefix),
+                              .layout = (enum redis_layout)config->redis_layout,
+                              .tags = config->redis_mode == ELECTION_REDIS_CLUSTER};
+    if (redis_keys_check_prefix(keys.prefix, keys.tags, &ignored) != EA_OK) {
+        return error_set(error, EA_CONFIG, "redis_prefix: it must not contain { on a Redis Cluster%s",
+                         config->redis_prefix == NULL ? ", and is the project's name unless it is set" : "");
+    }
+    if (redis_keys_check_name(&keys, STR(KIND_DEFAULT), str_of(settings->project), &ignored) == EA_OK) {
+        return EA_OK;
+    }
+    if (settings->project[0] == '}') {
+        return error_set(error, EA_CONFIG, "project: it must not begin with } on a Redis Cluster");
+    }
+    return error_set(error, EA_CONFIG,
+                     "project: with ELECTION_REDIS_FLAT it must not begin with \"%.*s/\", as the store's own "
+                     "keys do; choose another name, or ELECTION_REDIS_KIND",
+                     (int)strcspn(settings->project, "/"), settings->project);
+}
+
+static enum err take_node(struct election_settings *out, const struct election_config *config,
+                          struct error *error)
+{
+    char host[ELECTION_NAME_BYTES] = "";
+    const char *node = config->node_id;
+    if (node == NULL) {
+        if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') {
+            return error_set(error, EA_CONFIG, "node_id: this machine has no host name; set one");
+        }
+        node = host;
+    }
+    return take_name(out->node_id, "node_id", node, ELECTION_NAME_BYTES - 1, error);
 }
 
 static enum err take_names(struct election_settings *out, const struct election_config *config,
                            struct error *error)
 {
-    char host[ELECTION_NAME_BYTES] = "";
-    const char *node = config->node_id;
     if (config->project == NULL) {
         return error_set(error, EA_CONFIG, "project: it is required; name what the nodes elect a leader for");
     }
     enum err err = take_name(out->project, "project", config->project, PROJECT_BYTES_MAX, error);
     if (err == EA_OK) {
         const char *prefix = config->redis_prefix != NULL ? config->redis_prefix : config->project;
-        err = take_name(out->prefix, "redis_prefix", prefix, PROJECT_BYTES_MAX, error);
+        err = take_name(out->prefix, "redis_prefix", prefix, REDIS_PREFIX_BYTES_MAX, error);
     }
-    if (err == EA_OK && node == NULL) {
-        if (gethostname(host, sizeof host - 1) != 0 || host[0] == '\0') {
-            return error_set(error, EA_CONFIG, "node_id: this machine has no host name; set one");
-        }
-        node = host;
+    if (err == EA_OK) {
+        err = check_keys(out, config, error);
     }
-    return err == EA_OK ? take_name(out->node_id, "node_id", node, ELECTION_NAME_BYTES - 1, error) : err;
+    return err == EA_OK ? take_node(out, config, error) : err;
 }
 
 static enum err take_ms(int64_t *out, const char *field, int64_t value, int64_t otherwise, int64_t min,

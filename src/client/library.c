@@ -130,7 +130,9 @@ static struct election *new_election(const struct election_config *config)
     if (e == NULL) {
         return NULL;
     }
-    e->settings.program = *config;
+    /* A program that was built with a shorter struct has nothing behind it; config_take() judges the size. */
+    memcpy(&e->settings.program, config, config->size < sizeof *config ? config->size : sizeof *config);
+    e->settings.program.size = config->size;
     e->references = 1;
     e->context.epoll_fd = -1;
     e->context.over_fd = -1;
@@ -201,6 +203,9 @@ enum election_error election_run(struct election **out, const struct election_co
     enum err err = EA_NOMEM;
     sigset_t all;
     sigset_t before;
+    if (out == NULL || config == NULL) {
+        return ELECTION_INVALID;
+    }
     *out = NULL;
     struct election *e = new_election(config);
     if (e != NULL) {
