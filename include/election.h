@@ -367,9 +367,10 @@ ELECTION_API enum election_error election_stats(struct election *election, struc
 /*
  * The same for people, as a short HTML text of the few tags that chat messages allow (<b>, <i>, <code>); lines end in
  * \n. Every value is escaped. Writes at most `bytes` with the terminator, never half a line, and returns the length
- * that was written. ELECTION_FORMAT_BYTES always suffice.
+ * that was written. ELECTION_FORMAT_BYTES always suffice; who reads it sees less than 2500 characters, however the nodes
+ * are called: what is longest is escaping.
  */
-#define ELECTION_FORMAT_BYTES 4096
+#define ELECTION_FORMAT_BYTES 10240
 ELECTION_API size_t election_format_stats(struct election *election, char *out, size_t bytes);
 
 /* "0.1.0": of the library that runs, not of this header. */
