@@ -2,14 +2,18 @@
  * A node of libelection for the tests: every event is a line on standard output, every command a line on standard
  * input.
  *
- *     election_rig URLS PROJECT NODE [name=value ...]     ttl, drift, tick, priority, back, tenure, close, ca,
+ *     election_rig URLS PROJECT NODE [name=value ...]     ttl, drift, tick, priority, back, tenure, close, mode, layout,
+ *                                                         prefix, ca, cert, key, host (in certificates),
  *                                                         start (what on_start returns at once), ignore (on_start
  *                                                         goes on for so long after the end), stop (on_stop's time),
- *                                                         inside=1 (calls close and free in callbacks), loop=1
- *     leader?  stats  html  down  close  quit  fork
+ *                                                         inside=1 (calls close and free in callbacks), loop=1,
+ *                                                         stall (the logger stands still once at a line with this word)
+ *     leader?  stats  html  events  down  close  quit  fork
+ *     idle (dispatches no more)  go (ends idle and stall)  lost (waits until it does not lead)
  */
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,6 +30,9 @@ static long start_returns = -1;
 static long ignore_ms;
 static long stop_ms;
 static bool inside;
+static bool idle;
+static char stall_at[64];
+static sem_t go;
 
 static long long now_us(void)
 {
@@ -89,7 +96,7 @@ static void on_change(void *user, const struct election_change *change)
 {
     say("change %s %llu", change->leader[0] != '\0' ? change->leader : "-",
         (unsigned long long)change->token);
-    if (inside && election != NULL) {
+    if (inside) {
         say("inside %d %d %d", election_close(election), election_free(election),
             election_wait(election, ELECTION_UNTIL_NOT_LEADING, -1));
     }
@@ -104,6 +111,12 @@ static void logger(void *user, enum election_level level, const char *message,
         at += (size_t)snprintf(text + at, sizeof text - at, " %s=%.100s", fields[i].name, fields[i].value);
     }
     say("log %d %s", (int)level, text);
+    if (stall_at[0] != '\0' && strstr(text, stall_at) != NULL) {
+        stall_at[0] = '\0';
+        say("stalls");
+        while (sem_wait(&go) != 0) {
+        }
+    }
 }
 
 static void set(struct election_config *config, const char *name, const char *value)
@@ -124,8 +137,20 @@ static void set(struct election_config *config, const char *name, const char *va
         config->min_tenure_ms = number;
     } else if (strcmp(name, "close") == 0) {
         config->close_timeout_ms = number;
+    } else if (strcmp(name, "mode") == 0) {
+        config->redis_mode = (enum election_redis_mode)number;
+    } else if (strcmp(name, "layout") == 0) {
+        config->redis_layout = (enum election_redis_layout)number;
+    } else if (strcmp(name, "prefix") == 0) {
+        config->redis_prefix = value;
     } else if (strcmp(name, "ca") == 0) {
         config->redis_tls_ca = value;
+    } else if (strcmp(name, "cert") == 0) {
+        config->redis_tls_cert = value;
+    } else if (strcmp(name, "key") == 0) {
+        config->redis_tls_key = value;
+    } else if (strcmp(name, "host") == 0) {
+        config->redis_tls_server_name = value;
     } else if (strcmp(name, "start") == 0) {
         start_returns = number;
     } else if (strcmp(name, "ignore") == 0) {
@@ -134,6 +159,8 @@ static void set(struct election_config *config, const char *name, const char *va
         stop_ms = number;
     } else if (strcmp(name, "inside") == 0) {
         inside = number != 0;
+    } else if (strcmp(name, "stall") == 0) {
+        (void)snprintf(stall_at, sizeof stall_at, "%s", value);
     } else if (strcmp(name, "loop") == 0) {
         config->loop = ELECTION_LOOP_PROGRAM;
     } else {
@@ -154,6 +181,20 @@ static void show_stats(void)
         say("node %s %d %d %d", stats.nodes[i].node_id, stats.nodes[i].priority, stats.nodes[i].leading,
             stats.nodes[i].self);
     }
+    say("stats-end revision %llu", (unsigned long long)stats.revision);
+}
+
+static void show_events(void)
+{
+    static struct election_stats stats;
+    stats.size = sizeof stats;
+    (void)election_stats(election, &stats);
+    for (size_t i = 0; i < stats.n_entries; i++) {
+        const struct election_entry *entry = &stats.entries[i];
+        say("event %lld %s %s %llu", (long long)entry->time_ms, entry->node_id, election_act_text(entry->act),
+            (unsigned long long)entry->token);
+    }
+    say("events-end %zu", stats.n_entries);
 }
 
 static void show_html(void)
@@ -166,13 +207,24 @@ static void show_html(void)
     say("html-end %zu", n);
 }
 
+/* Of a child of fork(): what each function says. */
+static void show_child(void)
+{
+    static struct election_stats stats = {.size = sizeof stats};
+    struct election_node node;
+    char page[64];
+    say("child leader %d %llu html %zu", election_is_leader(election),
+        (unsigned long long)election_revision(election), election_format_stats(election, page, sizeof page));
+    say("child refuses %d %d %d %d %d %d %d", election_close(election), election_free(election),
+        election_step_down(election), election_wait(election, ELECTION_UNTIL_CLOSED, -1),
+        election_dispatch(election), election_stats(election, &stats), election_node_info(election, &node));
+}
+
 static void show_fork(void)
 {
     pid_t child = fork();
     if (child == 0) {
-        say("child %d %llu %d %d", election_is_leader(election),
-            (unsigned long long)election_revision(election), (int)election_close(election),
-            (int)election_step_down(election));
+        show_child();
         _exit(0);
     }
     int status;
@@ -189,6 +241,17 @@ static bool obey(const char *command)
         show_stats();
     } else if (strcmp(command, "html") == 0) {
         show_html();
+    } else if (strcmp(command, "events") == 0) {
+        show_events();
+    } else if (strcmp(command, "idle") == 0) {
+        idle = true;
+        say("idles");
+    } else if (strcmp(command, "go") == 0) {
+        idle = false;
+        (void)sem_post(&go);
+    } else if (strcmp(command, "lost") == 0) {
+        enum election_error error = election_wait(election, ELECTION_UNTIL_NOT_LEADING, -1);
+        say("lost %d", (int)error);
     } else if (strcmp(command, "down") == 0) {
         say("down %d", (int)election_step_down(election));
     } else if (strcmp(command, "fork") == 0) {
@@ -225,36 +288,54 @@ static bool read_commands(void)
     return true;
 }
 
+/* What the configuration pointed at is nobody's any more when election_run() has returned. */
+static void forget(char **argv)
+{
+    for (int i = 1; argv[i] != NULL; i++) {
+        memset(argv[i], '!', strlen(argv[i]));
+    }
+}
+
+static bool configure(struct election_config *config, char **argv)
+{
+    election_config_init(config);
+    config->redis_urls = argv[1];
+    config->project = argv[2];
+    config->node_id = argv[3];
+    config->on_start = on_start;
+    config->on_stop = on_stop;
+    config->on_change = on_change;
+    config->logger = logger;
+    for (int i = 4; argv[i] != NULL; i++) {
+        char *equals = strchr(argv[i], '=');
+        *equals = '\0';
+        set(config, argv[i], equals + 1);
+    }
+    return config->loop == ELECTION_LOOP_PROGRAM;
+}
+
 int main(int argc, char **argv)
 {
     char words[ELECTION_WORDS_BYTES] = "";
     struct election_config config;
-    election_config_init(&config);
-    config.redis_urls = argv[1];
-    config.project = argv[2];
-    config.node_id = argv[3];
-    config.on_start = on_start;
-    config.on_stop = on_stop;
-    config.on_change = on_change;
-    config.logger = logger;
-    for (int i = 4; i < argc; i++) {
-        char *equals = strchr(argv[i], '=');
-        *equals = '\0';
-        set(&config, argv[i], equals + 1);
-    }
+    (void)argc;
+    (void)sem_init(&go, 0, 0);
+    bool own_loop = configure(&config, argv);
     enum election_error error = election_run(&election, &config, words, sizeof words);
     if (error != ELECTION_OK) {
         say("refused %d %s", (int)error, words);
         return 1;
     }
+    forget(argv);
+    memset(&config, '!', sizeof config);
     say("run");
     struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                             {.fd = election_fd(election), .events = POLLIN}};
     do {
-        if (config.loop == ELECTION_LOOP_PROGRAM) {
+        if (own_loop && !idle) {
             (void)election_dispatch(election);
         }
-        (void)poll(fds, 2, -1);
+        (void)poll(fds, idle ? 1 : 2, -1);
     } while ((fds[0].revents & (POLLIN | POLLHUP)) == 0 || read_commands());
     return 0;
 }

@@ -110,14 +110,18 @@ def test_a_stopped_process_is_no_leader_when_it_comes_back(servers, node):
 
 
 def test_a_leader_without_servers_steps_down_before_its_lease_is_over(servers, node):
-    nodes, a, _ = pair(servers, node)
+    nodes, a, b = pair(servers, node)
     for server in nodes:
         server.pause()
     renewed_by = boot_us()
     assert a.wait("over")[1] < renewed_by + TTL * 1000
     assert not a.leads()
+    after = a.wait("stopped")[0]
+    token = a.find("start")[2].split()[1]
     for server in nodes:
         server.go_on()
+    started = wait_for(lambda: a.find("start", after) or b.find("start"), "a leader", 30)
+    assert int(started[2].split()[1]) > int(token)
 
 
 def test_a_minority_of_servers_may_vanish_and_return_empty(servers, node):
@@ -209,7 +213,8 @@ def test_a_child_of_fork_is_never_leader(servers, node):
     a = node(servers(1), "a")
     a.wait("start")
     assert a.ask("fork", "parent ") == "parent 1"
-    assert a.find("child ")[2] == "child 0 0 8 8"
+    assert a.find("child leader ")[2] == "child leader 0 0 html 0"
+    assert a.find("child refuses ")[2] == "child refuses 8 8 8 8 10 8 8"
 
 
 def test_the_programs_loop_does_the_same(servers, node):
