@@ -34,7 +34,7 @@ while kill -0 $command 2>/dev/null; do
         sleep "$(awk "BEGIN { print $term / 30000 }")"
         kill -0 $command 2>/dev/null || break 2
     done
-    if ask PATCH "{\"leader\":\"$candidate\",\"term\":$term}" >/dev/null; then
+    if ask PATCH "{\"leader\":\"$candidate\",\"term\":$term,\"token\":\"$ELECTION_TOKEN\"}" >/dev/null; then
         failures=0
     elif [ $((failures += 1)) -ge 2 ]; then
         echo "leadership of $election is lost" >&2

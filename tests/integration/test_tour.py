@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,13 +40,30 @@ def test_the_two_minutes_of_the_readme_work_word_for_word(agent):
     assert tokens == sorted(set(tokens)) and len(tokens) == 2
 
 
+def anchors(document):
+    """What `#...` may name, as GitHub makes it from the headings."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.M | re.S)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"\[(.*?)\]\(.*?\)", r"\1", heading).lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
 def test_the_documents_link_only_to_what_is_there():
     broken = []
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("src/**/*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text()):
-            if "://" not in target and not (document.parent / target).exists():
-                broken.append(f"{document.relative_to(ROOT)}: {target}")
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", document.read_text()):
+            there = document.parent / target if target else document
+            if "://" not in target and (not there.exists() or anchor and anchor not in anchors(there)):
+                broken.append(f"{document.relative_to(ROOT)}: {target}#{anchor}")
     assert broken == []
+
+
+def test_the_types_for_typescript_are_made_as_the_document_says(tmp_path):
+    command = re.search(r"^npx (proto-loader-gen-types .*) --outDir=types (\S+)$", (ROOT / "docs/use.md").read_text(), re.M)
+    tool, *options = command[1].split()
+    subprocess.run([ROOT / "tests/integration/js/node_modules/.bin" / tool, *options, f"--outDir={tmp_path}", command[2]], cwd=ROOT, check=True,
+                   capture_output=True)
+    result = (tmp_path / "grpc/election_agent/v1/CampaignResult.ts").read_text()
+    assert re.search(r"CampaignResult__Output \{[^}]*'token': \(string\)", result)
 
 
 class Program:
@@ -69,29 +87,63 @@ class Program:
         self.reader.join()
 
 
-@pytest.mark.parametrize("command", [
-    [sys.executable, "examples/python/leader.py"],
-    ["node", "examples/javascript/leader.mjs"],
-], ids=["python", "javascript"])
-def test_two_candidates_compete_and_the_second_takes_over_when_the_first_is_interrupted(agent, command, tmp_path):
-    env = {}
-    if command[0] == "node":
+CANDIDATES = {
+    "python": [sys.executable, "examples/python/leader.py"],
+    "javascript": ["node", "examples/javascript/leader.mjs"],
+    "java": ["java", "examples/java/Leader.java"],
+    "go": ["go", "run", "examples/go/leader.go"],
+}
+# Java and Go are large, and a machine that tests need not have them.
+HERE = [language for language in CANDIDATES if language in ("python", "javascript") or shutil.which(CANDIDATES[language][0])]
+
+
+@pytest.fixture
+def candidate(request, tmp_path):
+    """The command that starts the example in a language."""
+    command = CANDIDATES[request.param]
+    if request.param == "javascript":
         # The example finds its packages where its user installed them; here, those of the tests.
         script = tmp_path / "examples" / "javascript" / "leader.mjs"
         script.parent.mkdir(parents=True)
         script.write_text((ROOT / command[1]).read_text())
         (tmp_path / "node_modules").symlink_to(ROOT / "tests/integration/js/node_modules")
         (tmp_path / "api").symlink_to(ROOT / "api")
-        command = ["node", str(script)]
-    alice = Program(*command, "alice", "tour", agent.grpc_target, **env)
+        return ["node", str(script)]
+    if request.param == "java":
+        subprocess.run(["javac", "-Xlint:all", "-Werror", "-d", tmp_path, ROOT / command[1]], check=True)
+        return ["java", "-cp", str(tmp_path), "Leader"]
+    if request.param == "go":
+        subprocess.run(["go", "vet", command[2]], cwd=ROOT, check=True)
+        subprocess.run(["go", "build", "-o", tmp_path / "leader", command[2]], cwd=ROOT, check=True)
+        return [str(tmp_path / "leader")]
+    return command
+
+
+@pytest.mark.parametrize("candidate", HERE, indirect=True)
+def test_a_candidate_extends_learns_that_it_has_lost_and_hands_on_when_it_is_interrupted(agent, candidate):
+    target = agent.grpc_target if "python" in candidate[0] or "node" in candidate[0] else agent.url
+    path = "/election/the%20tour%2F1"
+
+    def tokens(program):
+        return [int(token) for token in re.findall(r"^I, \w+, lead, with token (\d+)$", program.output, re.M)]
+
+    alice = Program(*candidate, "alice", "the tour/1", target)
     alice.says("I, alice, lead")
-    bob = Program(*command, "bob", "tour", agent.grpc_target, **env)
+    left = agent.json("GET", path)[1]["expires_in"]
+    wait_for(lambda: agent.json("GET", path)[1]["expires_in"] > left, "an extension")
+    assert agent.json("PUT", path, {"leader": "carol", "term": 1500})[0] == 200
+    alice.says("carol leads")
+    assert "I lead no more" in alice.output
+    wait_for(lambda: len(tokens(alice)) == 2, "alice to lead again")
+    bob = Program(*candidate, "bob", "the tour/1", target)
     bob.says("alice leads")
     alice.interrupt()
     bob.says("I, bob, lead")
     bob.interrupt()
     assert "resigned" in alice.output
-    assert agent.json("GET", "/election/tour")[0] == 404
+    assert agent.json("GET", path)[0] == 404
+    all_tokens = tokens(alice) + tokens(bob)
+    assert all_tokens == sorted(set(all_tokens)) and len(all_tokens) == 3
 
 
 def test_the_shell_example_runs_its_command_on_one_machine_only(agent):
