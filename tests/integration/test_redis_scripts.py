@@ -379,6 +379,18 @@ def test_a_late_resignation_closes_its_token_only_if_another_node_confirmed_it(n
     assert node.fence() == "101"
 
 
+def test_a_late_resignation_closes_its_token_behind_anothers_bare_lease_but_not_behind_a_tenure(node):
+    node.bare("B")
+    assert node.resign("A", 100) == ["no", "B", "0"]
+    assert node.fence() is None
+    assert node.resign("A", 100, force=1) == ["no", "B", "0"]
+    assert (node.fence(), node.lease()) == ("101", "B")
+    node.call("DEL", "p/e")
+    node.lead("C", 200)
+    assert node.resign("A", 300, force=1) == ["no", "C", "200"]
+    assert node.fence() == "200", "its leader may have a quorum, and needs its fence"
+
+
 def test_an_amnesiac_node_lets_resign(node):
     node.lead()
     node.marker(RECOVERING)

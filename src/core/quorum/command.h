@@ -166,9 +166,9 @@ const char *quorum_verb_word(enum quorum_verb verb); /* "claim" */
  * RESIGN         (candidate, owner or none, token or 0, force) lease is candidate's and (no owner given or
  *                T's owner is equal) and (no token given or T's token is equal): fence = max(F, T's token +
  *                1), delete both: OK. A bare lease is deleted if neither was given: OK, token 0. No lease:
- *                NONE, and if force: fence = max(F, token + 1). Else nothing: NO. Amnesiac nodes do the
- *                same. `force` is set only when another node has confirmed the token: a token that a client
- *                made up must not move fences.
+ *                NONE; else: NO. In both cases, unless the lease is candidate's or has T, if force: fence =
+ *                max(F, token + 1). Amnesiac nodes do the same. `force` is set only when another node has
+ *                confirmed the token: a token that a client made up must not move fences.
  *                -> OK token; NONE; NO name, token.
  * HANDOVER       (candidate, token, owner, from.{name, owner, token}) amnesiac: AMNESIAC. A condition is
  *                given and does not hold: NO (names.from: the holder, by T: a bare lease, which may be a

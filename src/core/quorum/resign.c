@@ -1,8 +1,9 @@
 /*
  * Resign: one round that names owner and token where we have them. It counts on a node when nothing can bring
- * the tenure back there: its fence is above the token, or another lease stands. A node without a lease raises its
- * fence only when it is told to (else a repair under way would put the tenure back, scenario 11), and it is told
- * to when another node has confirmed the token: a client's number alone must not move a fence (T5, Q15).
+ * the tenure back there: its fence is above the token. Where no lease stands, or another's without a tenure, the fence
+ * is raised only on demand (else a repair under way would put the tenure back as soon as that lease is gone, scenario
+ * 11), and that is demanded when another node has confirmed the token: a client's number alone must not move a fence
+ * (T5, Q15). Another's tenure keeps its fence: it may have a quorum, and would not be refilled any more.
  */
 #include "core/quorum/internal.h"
 
@@ -48,19 +49,32 @@ static void resign_note(struct quorum *q, struct attempt *a, struct slot *s, con
         a->known = reply->token > a->known ? reply->token : a->known;
         a->confirmed = true;
     }
-    /* "No" of the same token is this very tenure under another owner: it still stands there. The own name without
-     * a tenure settles nothing either: the claim for it may still be under way to this node. */
-    bool bare = reply->token == 0 && str_eq(reply->name, a->names.candidate);
-    s->settled = reply->answer == QUORUM_OK ||
-                 (reply->answer == QUORUM_NO && reply->token != a->known && !bare) ||
-                 (reply->answer == QUORUM_NONE && s->cmd.force);
+    s->own = reply->answer == QUORUM_NO && str_eq(reply->name, a->names.candidate);
+}
+
+/* The demand raises the fence there. */
+static bool obeys(const struct slot *s)
+{
+    return s->answer == QUORUM_NONE || (s->answer == QUORUM_NO && !s->own && s->seen.token == 0);
+}
+
+/*
+ * Nothing can bring the tenure back here. "No" of the same token is this very tenure under another owner: it still
+ * stands. The own name without a tenure settles nothing: the claim for it may still be under way to this node. Nor
+ * does another's name without a tenure, which is taken back when that candidate loses.
+ */
+static bool is_settled(const struct attempt *a, const struct slot *s)
+{
+    bool later = s->answer == QUORUM_NO && s->seen.token > a->known;
+    bool told = obeys(s) && s->cmd.force && s->cmd.token >= a->known;
+    return s->answer == QUORUM_OK || later || told;
 }
 
 static void tell_token(struct quorum *q, struct attempt *a)
 {
     for (unsigned i = 0; i < q->n; i++) {
         struct slot *s = &a->slots[i];
-        bool unsettled = slot_fresh(a, s) && s->answer == QUORUM_NONE && !s->settled && !s->out;
+        bool unsettled = slot_fresh(a, s) && obeys(s) && !is_settled(a, s) && !s->out;
         if (unsettled && a->confirmed && node_usable(&q->nodes[i])) {
             resign_ask(q, a, s);
         }
@@ -100,7 +114,7 @@ static void resign_judge(struct quorum *q, struct attempt *a, struct slot *just,
             continue;
         }
         ok += s->answer == QUORUM_OK ? 1 : 0;
-        settled += s->settled ? 1 : 0;
+        settled += is_settled(a, s) ? 1 : 0;
         /* What a recovering node does not hold, it may have forgotten. */
         none += (s->answer == QUORUM_NONE || s->answer == QUORUM_NO) && !s->recovering ? 1 : 0;
     }
@@ -120,8 +134,8 @@ static void resign_judge(struct quorum *q, struct attempt *a, struct slot *just,
 /* The answer did not need this node; a repair under way to it must find a fence all the same (scenario 11). */
 static void resign_after(struct quorum *q, struct attempt *a, struct slot *s)
 {
-    bool told = s->cmd.force || !s->answered || s->answer != QUORUM_NONE;
-    if (a->confirmed && !told && mono_before(q->now.mono, a->deadline)) {
+    bool unsettled = s->answered && obeys(s) && !is_settled(a, s);
+    if (a->confirmed && unsettled && mono_before(q->now.mono, a->deadline)) {
         fill(q, a, s);
         attempt_send_aside(q, a, s);
     }

@@ -329,11 +329,12 @@ static void run_undo(struct call *call)
 static void run_resign(struct call *call)
 {
     const struct quorum_command *c = call->c;
+    bool theirs = call->keys->lease != call->flight->candidate && call->t == NULL;
+    if (theirs && c->force && c->token + 1 > call->f) {
+        set_fence(call, c->token + 1);
+    }
     if (call->keys->lease == NOBODY) {
         call->r->answer = QUORUM_NONE;
-        if (c->force && c->token + 1 > call->f) {
-            set_fence(call, c->token + 1);
-        }
         return;
     }
     struct quorum_claim seen = call->t != NULL ? call->t->claim : (struct quorum_claim){0};

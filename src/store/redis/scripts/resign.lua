@@ -1,10 +1,11 @@
--- ARGV: marker, candidate, token or 0, owner or nothing, 1 to raise the fence where no lease is, notice...
+-- ARGV: marker, candidate, token or 0, owner or nothing, 1 to raise the fence where no lease is, or another's
+-- without a tenure, notice...
 local e = load(load_node(), 2)
 local candidate, token, owner = ARGV[2], tonumber(ARGV[3]), ARGV[4]
+if e.lease ~= candidate and not e.token and token > 0 and ARGV[5] == '1' then
+  raise_fence(e, token + 1)
+end
 if not e.lease then
-  if token > 0 and ARGV[5] == '1' then
-    raise_fence(e, token + 1)
-  end
   return {'none'}
 end
 if e.lease ~= candidate or (token > 0 and e.token ~= token) or (owner ~= '' and e.owner ~= owner) then

@@ -50,6 +50,36 @@ static void a_token_learnt_from_one_node_closes_those_without_a_lease_too(void *
     rig_free(rig);
 }
 
+static void anothers_bare_lease_settles_nothing_until_the_fence_behind_it_is_raised(void **state)
+{
+    struct rig *rig = rig_new(3); /* its candidate may lose and take it back, and then a repair arrives */
+    struct ask a = {0};
+    rig_resign(rig, &a, "a", 900);
+    rig_exchange(rig, 0, 0, QUORUM_RESIGN, R(OK, .token = 900));
+    rig_exchange(rig, 2, 2, QUORUM_RESIGN, R(NO, .name = STR("d"), .token = 0));
+    assert_int_equal(a.done, 0);
+    assert_true(rig_expect(rig, 2, QUORUM_RESIGN)->force);
+    assert_int_equal(rig_expect(rig, 2, QUORUM_RESIGN)->token, 900);
+    rig_reply(rig, 2, R(NO, .name = STR("d"), .token = 0));
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_OK);
+    rig_free(rig);
+}
+
+static void anothers_tenure_settles_it_if_it_is_later(void **state)
+{
+    for (uint64_t token = 850; token <= 950; token += 100) {
+        struct rig *rig = rig_new(3);
+        struct ask a = {0};
+        rig_resign(rig, &a, "a", 900);
+        rig_exchange(rig, 0, 0, QUORUM_RESIGN, R(OK, .token = 900));
+        rig_exchange(rig, 1, 1, QUORUM_RESIGN, R(NO, .name = STR("d"), .token = token));
+        assert_int_equal(a.done, token > 900 ? 1 : 0);
+        rig_expect_nothing(rig, 1); /* its fence is its leader's */
+        rig_free(rig);
+    }
+}
+
 static void a_token_that_a_client_made_up_moves_no_fence(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -174,6 +204,8 @@ int main(void)
         cmocka_unit_test(a_resignation_counts_when_a_quorum_is_closed_to_the_tenure),
         cmocka_unit_test(who_does_not_hold_it_is_told_not_found),
         cmocka_unit_test(a_token_learnt_from_one_node_closes_those_without_a_lease_too),
+        cmocka_unit_test(anothers_bare_lease_settles_nothing_until_the_fence_behind_it_is_raised),
+        cmocka_unit_test(anothers_tenure_settles_it_if_it_is_later),
         cmocka_unit_test(a_token_that_a_client_made_up_moves_no_fence),
         cmocka_unit_test(the_same_token_under_another_owner_still_stands),
         cmocka_unit_test(a_session_resigns_only_what_its_owner_holds),
