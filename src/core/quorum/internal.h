@@ -105,7 +105,6 @@ struct slot {
     bool committed;
     bool had_tenure; /* one stood there that this attempt had not written: never undone (Q9) */
     bool repaired;   /* a late repair was sent */
-    bool settled;    /* resign: nothing can bring the tenure back here */
     enum quorum_answer answer;
     enum held held;
     enum held held_before; /* what it was before the command under way */
@@ -168,14 +167,14 @@ struct attempt {
     bool joinable; /* in quorum->joins */
     bool
         joined; /* a waiting campaign that may share the head's outcome: it came before the head's commands left */
-    bool small; /* which slab */
-    bool won;   /* answered with success: what lacks it may be repaired until valid_until */
-    bool looked_again;
-    bool hinted;    /* began with look */
-    bool confirmed; /* resign: a node had the tenure `known` */
-    bool again;     /* handover: with a higher token */
-    bool queued;    /* behind a head, or on the list of heads that start: not freed */
-    bool dead;      /* on quorum->dead */
+    bool small;        /* which slab */
+    bool won;          /* answered with success: what lacks it may be repaired until valid_until */
+    bool looked_again; /* looks and reads: once */
+    bool hinted;       /* began with look */
+    bool confirmed;    /* resign: a node had the tenure `known` */
+    bool again;        /* handover: with a higher token */
+    bool queued;       /* behind a head, or on the list of heads that start: not freed */
+    bool dead;         /* on quorum->dead */
     bool undo_counted;
     unsigned round;
     unsigned n_tried;

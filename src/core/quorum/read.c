@@ -84,6 +84,22 @@ static bool nobody(const struct quorum *q, const struct attempt *a)
     return most + (q->n - known) < q->majority;
 }
 
+/* Nodes are read one after the other, and a tenure whose node fails is refilled on another meanwhile: what looks like a
+ * tenure without a quorum is read once more. */
+static bool read_again(struct quorum *q, struct attempt *a)
+{
+    bool named = false;
+    for (unsigned i = 0; i < q->n; i++) {
+        named = named || (slot_fresh(a, &a->slots[i]) && a->slots[i].answer == QUORUM_NAME);
+    }
+    if (!named || a->looked_again) {
+        return false;
+    }
+    a->looked_again = true;
+    attempt_round(q, a, PHASE_ASK);
+    return true;
+}
+
 static void read_judge(struct quorum *q, struct attempt *a, struct slot *just,
                        const struct quorum_reply *reply)
 {
@@ -100,9 +116,9 @@ static void read_judge(struct quorum *q, struct attempt *a, struct slot *just,
             .expires = expiry(q, a, just),
         };
         finish(q, a, EA_OK, NULL, &tenure);
-    } else if (nobody(q, a)) {
+    } else if (nobody(q, a) && !read_again(q, a)) {
         finish(q, a, EA_NOT_FOUND, NULL, &none);
-    } else if (attempt_pending(q, a) == 0) {
+    } else if (a->request != NULL && attempt_pending(q, a) == 0) {
         finish(q, a, EA_UNAVAILABLE, why_no_quorum, &none);
     }
 }

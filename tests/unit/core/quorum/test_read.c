@@ -71,6 +71,29 @@ static void what_a_recovering_node_does_not_hold_is_no_evidence(void **state)
     rig_free(rig);
 }
 
+static void a_tenure_without_a_quorum_is_read_once_more_before_nobody_leads(void **state)
+{
+    for (int refilled = 0; refilled < 2; refilled++) {
+        struct rig *rig = rig_new(3); /* node 1 was read, then the tenure moved there from node 2 */
+        struct ask g = {0};
+        rig_read(rig, &g);
+        rig_exchange(rig, 0, 0, QUORUM_READ, R(NAME, .name = STR("a"), .token = 900, .left_ms = -1));
+        rig_exchange(rig, 1, 2, QUORUM_READ, R(NONE, ));
+        assert_int_equal(g.done, 0);
+        rig_exchange(rig, 0, 0, QUORUM_READ, R(NAME, .name = STR("a"), .token = 900, .left_ms = -1));
+        rig_exchange(rig, 2, 2, QUORUM_READ, R(NONE, ));
+        if (refilled) {
+            rig_exchange(rig, 1, 1, QUORUM_READ, R(NAME, .name = STR("a"), .token = 900, .left_ms = -1));
+            assert_int_equal(g.request.err, EA_OK);
+            assert_string_equal(g.leader, "a");
+        } else {
+            rig_exchange(rig, 1, 1, QUORUM_READ, R(NONE, ));
+            assert_int_equal(g.request.err, EA_NOT_FOUND);
+        }
+        rig_free(rig);
+    }
+}
+
 static void a_node_that_says_it_is_amnesiac_is_no_evidence(void **state)
 {
     struct rig *rig = rig_new(3);
@@ -187,6 +210,7 @@ int main(void)
         cmocka_unit_test(nobody_leads_when_no_name_can_have_a_quorum),
         cmocka_unit_test(a_name_that_the_silent_node_could_complete_leaves_it_undecided),
         cmocka_unit_test(what_a_recovering_node_does_not_hold_is_no_evidence),
+        cmocka_unit_test(a_tenure_without_a_quorum_is_read_once_more_before_nobody_leads),
         cmocka_unit_test(a_node_that_says_it_is_amnesiac_is_no_evidence),
         cmocka_unit_test(equal_reads_that_are_not_sent_yet_are_asked_once),
         cmocka_unit_test(a_read_with_another_deadline_goes_alone),
