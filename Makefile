@@ -45,7 +45,7 @@ lint: deps-test
 	@tools/lint.sh
 
 format:
-	@clang-format -i $$(git ls-files '*.c' '*.h')
+	@clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp')
 
 docs: build
 	@./$(BUILD)/gen_docs docs

@@ -10,7 +10,7 @@ build=(
     curl # not to build, but to try what `make run` started
 )
 test=(
-    clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck g++ mandoc
+    clang llvm libclang-rt-14-dev clang-format clang-tidy cppcheck g++ libpq-dev mandoc
     python3-pytest python3-pytest-xdist python3-grpcio python3-kubernetes python3-yaml python3-protobuf protobuf-compiler-grpc
     nodejs npm nginx-light wrk nghttp2-client redis-server redis-tools prometheus procps
 )

@@ -16,7 +16,7 @@ check() { # name, command...
     fi
 }
 
-mapfile -t files < <(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h' 'bench/*.c' 'tools/*.c' 'examples/*.c')
+mapfile -t files < <(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' 'tests/*.c' 'tests/*.h' 'bench/*.c' 'tools/*.c' 'examples/*.c' 'examples/*.cpp')
 mapfile -t sources < <(git ls-files 'src/*.c')
 [ ${#sources[@]} -gt 20 ] || { echo "lint: only ${#sources[@]} sources found, something is wrong"; exit 1; }
 

@@ -1,11 +1,14 @@
 """libelection as `make install` leaves it: found by pkg-config, linked every way, used from C, C++ and Python."""
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 
 import pytest
 
-from harness.agent import BUILD, SLOW, VARIANT
+from harness.agent import BUILD, SLOW, VARIANT, wait_for
 from harness.redis import Server
 from harness.terminal import Terminal
 from test_tour import ROOT
@@ -109,6 +112,82 @@ def test_the_cplusplus_example_runs(tree, redis, leads, tmp_path, compiler):
     leads(program, "a", redis.url, **env)
     wrong = subprocess.run([program, "a", "http://x"], capture_output=True, text=True, timeout=10 * SLOW, env={**os.environ, **env})
     assert wrong.returncode == 1 and "redis" in wrong.stderr
+
+
+@pytest.fixture
+def fenced_postgres(tree, tmp_path):
+    source = ROOT / "examples/c/fenced_postgres.c"
+    return tree.build(["cc", "-Wconversion"], source, tmp_path / "fenced", *tree.flags("--cflags", "--libs"),
+                      *subprocess.run(["pkg-config", "--cflags", "--libs", "libpq"], check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_the_postgres_example_steps_down_when_there_is_no_database(tree, redis, fenced_postgres, tmp_path):
+    terminal = Terminal(fenced_postgres, "a", f"host={tmp_path}", redis.url, LD_LIBRARY_PATH=str(tree.libraries))
+    try:
+        first = terminal.says(r".*No such file or directory")
+        terminal.says(r".*No such file or directory", first.end())  # it stood again
+        assert terminal.ctrl_c() == 0
+    finally:
+        terminal.end()
+
+
+class Postgres:
+    """A server that its test owns; it refuses to run as root."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="election-postgres-"))
+        self.user = {"user": "nobody", "group": "nogroup"} if os.getuid() == 0 else {}
+        if self.user:
+            shutil.chown(self.directory, **self.user)
+        self.run("initdb", "-D", self.directory / "data", "-A", "trust", "-U", "test", "--no-sync")
+        self.process = subprocess.Popen([programs / "postgres", "-D", self.directory / "data", "-c", "listen_addresses=", "-c", "fsync=off",
+                                         "-c", f"unix_socket_directories={self.directory}"], stderr=subprocess.DEVNULL, cwd="/", **self.user)
+
+    @property
+    def connection(self):
+        return f"host={self.directory} user=test dbname=postgres"
+
+    def run(self, program, *arguments):
+        return subprocess.run([self.programs / program, *arguments], check=True, capture_output=True, text=True, cwd="/", **self.user).stdout
+
+    def sql(self, statement):
+        return self.run("psql", self.connection, "-Atqc", statement).strip()
+
+    def answers(self):
+        return subprocess.run([self.programs / "pg_isready", "-q", "-h", self.directory]).returncode == 0
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.directory)
+
+
+# The tests need no PostgreSQL; where it is installed, they use it.
+SERVERS = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/postgres"))[-1:]
+
+
+@pytest.mark.skipif(not SERVERS, reason="PostgreSQL is not installed")
+def test_a_row_of_postgres_refuses_a_former_leader(tree, redis, fenced_postgres):
+    database = Postgres(SERVERS[0].parent)
+    nodes = []
+    try:
+        wait_for(database.answers, "the database")
+        head = (ROOT / "examples/c/fenced_postgres.c").read_text().split("*/")[0]
+        database.sql(" ".join(re.findall(r"^ \*     ((?:CREATE|INSERT) .*;)$", head, re.M)))
+        nodes = [Terminal(fenced_postgres, name, database.connection, redis.url, LD_LIBRARY_PATH=str(tree.libraries)) for name in ("a", "b")]
+        wait_for(lambda: any(" leads with token " in node.output for node in nodes), "a leader")
+        leader = next(node for node in nodes if " leads with token " in node.output)
+        token = int(leader.says(r"(?:a|b) leads with token (\d+)")[1])
+        wait_for(lambda: database.sql("SELECT token FROM shard") == str(token), "its write")
+        database.sql(f"UPDATE shard SET token = {token + 10**12}, value = 'later'")
+        assert int(leader.says(r"token (\d+): refused, a later leader has written")[1]) == token
+        assert database.sql("SELECT value FROM shard") == "later"
+        assert all(node.ctrl_c() == 0 for node in nodes)
+    finally:
+        for node in nodes:
+            node.end()
+        database.stop()
 
 
 def test_the_python_example_runs_and_is_short(tree, redis, leads):
