@@ -171,6 +171,7 @@ struct suite suite_reads(void);
 struct suite suite_events(void);
 struct suite suite_limits(void);
 struct suite suite_lanes(void);
+struct suite suite_servers(void);   /* for stores that have some */
 struct suite suite_restart(void);   /* for stores that survive */
 struct suite suite_forgetful(void); /* for the others */
 

@@ -74,6 +74,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < ARRAY_LENGTH(suites); i++) {
         failed += run_suite(row, suites[i].what, suites[i].suite());
     }
+    failed += row->plan != NULL ? run_suite(row, "servers", suite_servers()) : 0;
     failed += row->survives ? run_suite(row, "restart", suite_restart())
                             : run_suite(row, "restart", suite_forgetful());
     failed += check_exclusions(row);

@@ -357,3 +357,17 @@ void servers_hear(struct servers *servers)
 {
     tell_all(servers, "PING");
 }
+
+uint64_t servers_calls(struct servers *servers, const char *command)
+{
+    char row[64];
+    uint64_t calls = 0;
+    (void)snprintf(row, sizeof row, "cmdstat_%s:calls=", command);
+    for (unsigned i = 0; i < servers->n; i++) {
+        redisReply *reply = call(&servers->server[i], "INFO commandstats");
+        const char *found = reply->str != NULL ? strstr(reply->str, row) : NULL;
+        calls += found != NULL ? strtoull(found + strlen(row), NULL, 10) : 0;
+        freeReplyObject(reply);
+    }
+    return calls;
+}

@@ -33,6 +33,9 @@ void servers_empty(struct servers *servers);
 /* Every server has answered a question that was asked after whatever the store had sent. */
 void servers_hear(struct servers *servers);
 
+/* How often all of them together have carried out a command ("eval"). */
+uint64_t servers_calls(struct servers *servers, const char *command);
+
 struct mono servers_mono(const struct servers *servers);
 struct wall servers_wall(const struct servers *servers);
 void servers_advance_us(struct servers *servers, int64_t us);

@@ -235,7 +235,7 @@ struct quorum {
     struct wheel_entry poll;
     uint64_t census;
     struct mono census_at;
-    struct mono reachable_since; /* when a node last came up: the start of the patience for the others */
+    struct mono reachable_since; /* when a server last came up: the start of the patience for the others */
     bool memory_was_lost;
     /* Raising ahead: what is wanted; what is being proven, by reads sent after `proof_seq`; what stands. */
     uint64_t want_ceiling;

@@ -107,7 +107,8 @@ void node_up(struct quorum *q, struct node *node, const struct quorum_hello *hel
     if (!same_server) {
         node->clock_us = 0; /* else a step while we were away is noticed by the next read */
     }
-    q->reachable_since = q->now.mono;
+    bool later = mono_before(q->reachable_since, hello->since);
+    q->reachable_since = later ? hello->since : q->reachable_since;
     if (!hello->master) {
         node_move(q, node, QUORUM_NODE_UNFIT, "a replica: writes to it are refused or lost");
         return;

@@ -44,7 +44,6 @@ struct quorum *quorum_new(const struct quorum_options *options, struct quorum_no
     map_init(&q->joins);
     q->starts_end = &q->starts;
     q->answered_end = &q->answered;
-    q->reachable_since = now.mono;
     q->census = 1; /* no node was heard in it */
     hint_init(q);
     for (unsigned i = 0; i < q->n; i++) {

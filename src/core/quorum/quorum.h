@@ -65,7 +65,8 @@ struct quorum_hello {
     char run_id[QUORUM_ID_BYTES];
     char replication_id[QUORUM_ID_BYTES];
     bool master;
-    bool evicts; /* maxmemory is set and its policy is not noeviction */
+    bool evicts;       /* maxmemory is set and its policy is not noeviction */
+    struct mono since; /* when that was; a quorum that is made later for the same connection gets it too */
 };
 
 struct quorum_hooks {

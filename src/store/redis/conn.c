@@ -264,6 +264,7 @@ static void become_ready(struct redis_conn *conn)
 {
     sm_move(&conn->sm, READY);
     conn->backoff_ms = BACKOFF_MIN_MS;
+    conn->hello.since = loop_now(conn->options.loop);
     set_timer(conn, conn->options.silence_ms / 8 + 1);
     conn->options.up(conn);
 }

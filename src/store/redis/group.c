@@ -7,6 +7,11 @@
 #define CLUSTER_HINTS 64
 #define CLUSTER_UNDOS 4096
 
+/* A slot that nobody uses costs nothing: its quorum is freed, and made anew at its next use. One that still has to bring
+ * nodes back is looked at now and then. */
+#define UNUSED_MS      INT64_C(60000) /* longer than any request takes */
+#define UNUSED_POLL_MS INT64_C(10000)
+
 /* --- the quorum's hooks --- */
 
 static void send_command(void *arg, struct quorum_command *command)
@@ -53,8 +58,24 @@ void group_touch(struct redis_group *group)
     loop_at_end(group->lane->loop, LOOP_STAGE_STORE, &group->settle);
 }
 
+static void use(struct redis_group *group, int64_t term_ms)
+{
+    const struct redis_lane *lane = group->lane;
+    int64_t ms = UNUSED_MS + lane->store->redis.operation_timeout_ms + term_ms;
+    struct mono until = mono_add_ms(loop_now(lane->loop), ms);
+    group->used_until = mono_before(group->used_until, until) ? until : group->used_until;
+}
+
+/* The first slot's says whether a quorum can be had at all, and stays. */
+static bool is_unused(const struct redis_group *group)
+{
+    return group->lane->clusters != NULL && group->index != 0 &&
+           mono_before(group->used_until, loop_now(group->lane->loop));
+}
+
 void group_submit(struct redis_group *group, struct election_request *request)
 {
+    use(group, request->term_ms);
     quorum_submit(group->quorum, redis_now(group->lane), request, NULL);
     group_touch(group);
 }
@@ -69,6 +90,7 @@ static void fire(struct loop *loop, struct loop_timer *timer)
 {
     struct redis_group *group = CONTAINER_OF(timer, struct redis_group, timer);
     group->timer_at = MONO_NEVER;
+    group->fired_at = loop_now(loop);
     quorum_timer(group->quorum, redis_now(group->lane));
     census_sweep(&group->lane->census, loop_now(loop));
     group_touch(group);
@@ -86,16 +108,69 @@ static void drop_homeless(struct redis_group *group)
     }
 }
 
+/* Nothing is under way or owed, no seat is on its way anywhere; and what a recovering node waits for is known to the
+ * group alone. */
+static bool is_at_rest(const struct redis_group *group)
+{
+    if (!quorum_idle(group->quorum) || group->homeless != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < group->lane->store->n_nodes; i++) {
+        const struct redis_seat *seat = &group->seats[i];
+        bool coming = seat->state == QUORUM_NODE_CHECKING || seat->state == QUORUM_NODE_RECOVERING;
+        if (coming || seat->arriving || seat->held != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void leave_server(struct redis_seat *seat)
+{
+    struct redis_seat **at = &seat->server->seats;
+    while (*at != seat) {
+        at = &(*at)->next;
+    }
+    *at = seat->next;
+    seat->server = NULL;
+}
+
+static void retire(struct redis_group *group)
+{
+    struct redis_lane *lane = group->lane;
+    for (size_t i = 0; i < lane->store->n_nodes; i++) {
+        if (group->seats[i].server != NULL) {
+            leave_server(&group->seats[i]);
+        }
+    }
+    lane->groups_waited_for -= group->was_up && !group->is_up;
+    lane->groups[group->index] = NULL;
+    group_free(group);
+    health_lane(lane);
+}
+
+static void plan_timer(struct redis_group *group, bool unused)
+{
+    struct mono next = quorum_next(group->quorum);
+    struct mono rarely = mono_add_ms(group->fired_at, UNUSED_POLL_MS);
+    next = unused && mono_before(next, rarely) ? rarely : next;
+    if (next.us != group->timer_at.us) {
+        group->timer_at = next;
+        loop_timer_start(group->lane->loop, &group->timer, next); /* MONO_NEVER stops it */
+    }
+}
+
 static void settle(struct loop *loop, struct loop_task *task)
 {
     struct redis_group *group = CONTAINER_OF(task, struct redis_group, settle);
     struct quorum_status status;
     drop_homeless(group);
-    struct mono next = quorum_next(group->quorum);
-    if (next.us != group->timer_at.us) {
-        group->timer_at = next;
-        loop_timer_start(loop, &group->timer, next); /* MONO_NEVER stops it */
+    bool unused = is_unused(group);
+    if (unused && is_at_rest(group)) {
+        retire(group);
+        return;
     }
+    plan_timer(group, unused);
     quorum_status(group->quorum, &status);
     bool up = status.ready >= status.quorum;
     if (up != group->is_up) {
@@ -150,12 +225,7 @@ void seat_move(struct redis_seat *seat, struct redis_server *server)
         seat_down(seat);
     }
     if (seat->server != NULL) {
-        struct redis_server *old = seat->server;
-        struct redis_seat **at = &old->seats;
-        while (*at != seat) {
-            at = &(*at)->next;
-        }
-        *at = seat->next;
+        leave_server(seat);
     }
     seat->server = server;
     if (server != NULL) {
@@ -227,5 +297,6 @@ struct redis_group *group_of(struct redis_lane *lane, struct str kind, struct st
             seat_move(&group->seats[i], cluster_owner(lane, i, slot));
         }
     }
+    use(lane->groups[slot], 0);
     return lane->groups[slot];
 }

@@ -59,6 +59,8 @@ struct redis_group {
     struct quorum *quorum;
     struct loop_timer timer;
     struct mono timer_at;
+    struct mono fired_at;
+    struct mono used_until; /* cluster: see group_of() */
     struct loop_task settle;
     struct quorum_command *homeless; /* commands to seats without a server */
     struct quorum_command **homeless_end;
@@ -166,7 +168,8 @@ void redis_refuse(struct election_request *request, enum err err, struct str why
 struct redis_group *group_new(struct redis_lane *lane, unsigned index);
 void group_free(struct redis_group *group);
 
-/* The group of an election; in cluster mode made at its first use. */
+/* The group of an election. In cluster mode it is made when it is used, and freed when it has not been used for a while
+ * and no promise of it can be left: keep it no longer than a request takes. */
 struct redis_group *group_of(struct redis_lane *lane, struct str kind, struct str election);
 
 /* After any call into its quorum: timers and status follow at the end of the turn. */

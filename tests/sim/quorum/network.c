@@ -397,7 +397,9 @@ void network_ready(struct qsim *sim, struct conn *conn)
     }
     NOTE(sim, "agent %u is connected to node %u (%s)", conn->agent, conn->node, conn->hello.run_id);
     conn->up = true;
-    quorum_node_up(sim->agents[conn->agent].quorum, agent_now(sim, conn->agent), conn->node, &conn->hello);
+    struct quorum_now now = agent_now(sim, conn->agent);
+    conn->hello.since = now.mono;
+    quorum_node_up(sim->agents[conn->agent].quorum, now, conn->node, &conn->hello);
     agent_leave(sim, conn->agent);
 }
 

@@ -64,6 +64,7 @@ static struct quorum_marker final_marker(const struct rig *rig, unsigned node)
 
 void rig_connect(struct rig *rig, unsigned node)
 {
+    rig->hello[node].since = rig->now.mono;
     quorum_node_up(rig->quorum, rig->now, node, &rig->hello[node]);
 }
 

@@ -146,6 +146,23 @@ static void a_fresh_deployment_waits_a_while_for_nodes_that_are_late(void **stat
     rig_free(rig);
 }
 
+/* A slot that is used for the first time, while one cluster is down: nobody waits for that again. */
+static void a_node_that_was_away_all_the_time_is_not_waited_for_anew(void **state)
+{
+    struct rig *rig = rig_bare(3);
+    struct memory memory[3] = {0};
+    rig->manual = true;
+    rig_advance_ms(rig, RIG_TIMEOUT_MS);
+    for (unsigned i = 0; i < 2; i++) {
+        rig->hello[i].since = mono_add_ms(rig->now.mono, -RIG_TIMEOUT_MS);
+        quorum_node_up(rig->quorum, rig->now, i, &rig->hello[i]);
+    }
+    serve(rig, memory);
+    assert_int_equal(state_of(rig, 0), QUORUM_NODE_READY);
+    assert_int_equal(state_of(rig, 1), QUORUM_NODE_READY);
+    rig_free(rig);
+}
+
 static void two_empty_nodes_and_one_that_remembers_are_not_fresh(void **state)
 {
     struct memory memory[3];
@@ -447,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_node_with_its_own_final_marker_is_ready_at_once),
         cmocka_unit_test(a_fresh_deployment_is_ready_after_four_round_trips),
         cmocka_unit_test(a_fresh_deployment_waits_a_while_for_nodes_that_are_late),
+        cmocka_unit_test(a_node_that_was_away_all_the_time_is_not_waited_for_anew),
         cmocka_unit_test(two_empty_nodes_and_one_that_remembers_are_not_fresh),
         cmocka_unit_test(the_fault_fresh_when_quorum_forgets_who_remembers),
         cmocka_unit_test(a_node_that_comes_back_empty_gets_the_floor_and_waits_for_the_longest_term),
