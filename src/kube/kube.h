@@ -28,8 +28,9 @@ struct kube_transfer;
 #define KUBE_SERVICE_ACCOUNT          "/var/run/secrets/kubernetes.io/serviceaccount"
 #define KUBE_SERVICE_ACCOUNT_VARIABLE "KUBERNETES_SERVICE_ACCOUNT_DIR"
 
-/* Names of objects and namespaces are DNS names. */
-#define KUBE_NAME_BYTES_MAX 253
+/* Names of objects are DNS names, those of namespaces DNS labels. */
+#define KUBE_NAME_BYTES_MAX      253
+#define KUBE_NAMESPACE_BYTES_MAX 63
 
 struct kube_options {
     struct loop *loop;

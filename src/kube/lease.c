@@ -263,6 +263,9 @@ static void ask(struct kube *kube, struct kube_lease_call *call, enum kube_metho
         buf_add_str(&path, STR("/"));
         kube_escape(&path, str_of(name));
     }
+    if (call->dry_run) {
+        buf_add_str(&path, STR("?dryRun=All"));
+    }
     call->kube = kube;
     call->lease = (struct kube_lease){.meta = NULL};
     call->request = (struct kube_request){

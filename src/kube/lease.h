@@ -48,7 +48,8 @@ void kube_lease_encode(const struct kube_lease *lease, struct buf *out);
 /* A request about one Lease. The caller's memory until `done`; zero it before first use; may be used again after. */
 struct kube_lease_call {
     struct mono deadline;
-    bool once; /* never tried again */
+    bool once;    /* never tried again */
+    bool dry_run; /* of a write: it is checked and answered like any other, and not done */
     void (*done)(struct kube_lease_call *call);
     void *user;
 

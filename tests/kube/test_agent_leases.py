@@ -278,9 +278,11 @@ def test_an_hour_of_clock_skew_has_no_effect(agents, kube):
 def test_what_the_role_lacks_is_named(agents, kube_servers):
     kube = kube_servers(tokens={"t": "user"})
     kube.rbac.bind("user", [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "list", "watch"]}], NAMESPACE)
-    agent = agents(kube, token="t").start()
+    agent = agents(kube, token="t").spawn()
+    wait_for(lambda: says(agent, "elections cannot be kept in this namespace", "cannot create resource"), "the agent to say what it lacks")
     status, answer = campaign(agent, "job", "a")
     assert status == 412 and "cannot create resource" in answer["message"] and '"leases"' in answer["message"], answer
+    assert not is_ready(agent)
     kube.rbac.clear()
     kube.rbac.bind("user", [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]}], NAMESPACE)
     blind = agents(kube, token="t").spawn()
@@ -289,8 +291,33 @@ def test_what_the_role_lacks_is_named(agents, kube_servers):
 
 
 def test_a_namespace_that_is_not_there_is_named(agents, kube):
-    status, answer = campaign(agents(kube, KUBE_LEASE_NAMESPACE="nowhere").start(), "job", "a")
-    assert status == 412 and 'namespaces \\"nowhere\\" not found' in json.dumps(answer["message"]), answer
+    agent = agents(kube, KUBE_LEASE_NAMESPACE="nowhere").spawn()
+    wait_for(lambda: says(agent, "elections cannot be kept in this namespace", 'not found'), "the log to name it")
+    status, answer = agent.json("GET", "/readyz")
+    assert status == 503 and 'create leases: namespaces "nowhere" not found' in answer["message"], answer
+    status, answer = campaign(agent, "job", "a")
+    assert status == 412 and 'namespaces "nowhere" not found' in answer["message"], answer
+    kube.put({"kind": "Namespace", "metadata": {"name": "nowhere"}})
+    wait_for(lambda: is_ready(agent), "the agent to find the namespace that was made")
+    assert kube.get("Lease", "election-agent-check", "nowhere") is None
+    assert campaign(agent, "job", "a")[1]["elected"]
+
+
+def test_a_webhook_that_knows_no_dry_runs_is_no_reason_not_to_start(agents, kube):
+    kube.fault(verb="create", path="dryRun", status=400, reason="BadRequest", message="admission webhook does not support dry run")
+    assert campaign(agents(kube).start(), "job", "a")[1]["elected"]
+
+
+def test_a_namespace_that_is_no_name_of_one_is_refused(agents, kube, tmp_path):
+    agent = agents(kube)
+    config = json.loads(agent.settings["KUBE_CONFIG"].read_text())
+    config["contexts"][0]["context"]["namespace"] = "n" * 64
+    agent.settings["KUBE_CONFIG"].write_text(json.dumps(config))
+    agent.spawn()
+    assert agent.process.wait(20 * SLOW) == 78
+    agent.reader.join()
+    assert says(agent, "the namespace has 64 bytes, at most 63"), agent.log
+    agent.process = None
 
 
 @pytest.mark.skipif(SLOW != 1, reason="sanitizers have a heap of their own")

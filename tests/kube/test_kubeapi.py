@@ -79,6 +79,16 @@ def test_a_second_create_is_already_exists(ask):
     assert said["details"] == {"name": "x", "group": "coordination.k8s.io", "kind": "leases"}
 
 
+def test_a_dry_run_is_answered_like_a_create_and_makes_nothing(ask):
+    status, made = ask("POST", LEASES + "?dryRun=All", lease("x"))
+    assert (status, made["metadata"]["name"]) == (201, "x")
+    assert ask("GET", LEASES + "/x")[0] == 404
+    assert ask("POST", LEASES, lease("x"))[0] == 201
+    assert ask("POST", LEASES + "?dryRun=All", lease("x"))[0] == 409
+    assert ask("POST", LEASES + "?dryRun=Some", lease("y"))[0] == 422
+    assert ask("POST", LEASES.replace("default", "nowhere") + "?dryRun=All", lease("x"))[0] == 404
+
+
 def test_an_update_of_an_old_version_is_a_conflict(ask):
     made = ask("POST", LEASES, lease("x"))[1]
     made["spec"]["holderIdentity"] = "b"

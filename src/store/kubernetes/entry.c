@@ -20,6 +20,14 @@
 #define OWN_MS   1000
 #define PAUSE_MS 1000
 
+#define DIGITS_OF(n) #n
+#define DIGITS(n)    DIGITS_OF(n)
+#define FULL                                                                                             \
+    "the namespace has the most Leases that the driver kubernetes takes, " DIGITS(                       \
+        LEASES_MAX) ": delete those of elections that are not used any more (kubectl delete lease), or " \
+                    "keep elections on "                                                                 \
+                    "Redis (EA_REDIS_URLS)"
+
 #define TURN_MS   INT64_C(400)
 #define US_PER_MS INT64_C(1000)
 
@@ -316,7 +324,7 @@ static void decide_first(struct entry *entry)
     } else if (!decide(&entry->view, request, now, wall_of(entry), &entry->plan)) {
         if (is_full(entry)) {
             unqueue(job);
-            job_refuse(job, EA_FULL, STR("there are too many Leases; unused ones can be deleted"));
+            job_refuse(job, EA_FULL, STR(FULL));
         } else {
             write_plan(entry, job, request->deadline);
         }

@@ -4,6 +4,7 @@
  *   kubernetes.c  the store's operations; requests on their way from their lane to lane 0 and back
  *   entry.c       one election: the queue of its requests, and what is asked of the API server for them
  *   mirror.c      all elections: the watch, lists, counts, the status
+ *   check.c       whether the namespace is there, and we may create Leases in it
  *   decide.c      the rules;  view.c  what a Lease means;  notes.c  what is only shown;  name.c  names
  *
  * Everything but the way of requests happens on lane 0, where the client of the API server lives. Requests about one
@@ -76,6 +77,14 @@ struct entry {
     uint64_t generation;     /* of the list that named it last */
 };
 
+/* See check.c. */
+struct check {
+    struct kube_lease_call call;
+    struct loop_timer again;
+    bool passed;
+    char trouble[sizeof((struct error *)0)->text]; /* what only people can mend; empty: nothing yet */
+};
+
 struct kubernetes {
     struct store store;
     struct store_options options;
@@ -86,8 +95,10 @@ struct kubernetes {
     char *ns;
     uint64_t seed;
 
+    struct check check;
     struct kube_lease_watch *watch;
-    struct map entries; /* by the hash of the Lease's name */
+    enum store_state heard; /* of the watch alone */
+    struct map entries;     /* by the hash of the Lease's name */
     uint64_t order;
     uint64_t generation;
     bool synced;                                   /* once */
@@ -132,5 +143,11 @@ void mirror_list(struct kubernetes *store, struct job *job);
 void mirror_count(struct kubernetes *store, void (*row)(void *arg, struct str kind, uint64_t elections),
                   void *arg);
 void mirror_led(struct entry *entry, bool led); /* counts it */
+void mirror_tell(struct kubernetes *store);     /* the status, from the watch and the check */
+
+/* --- check.c --- */
+
+void check_open(struct kubernetes *store);
+void check_close(struct kubernetes *store);
 
 #endif

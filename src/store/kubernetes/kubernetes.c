@@ -144,8 +144,14 @@ static enum err open_kube(struct kubernetes *self, const struct kubernetes_optio
         error->code = err == EA_NOT_ENABLED ? EA_CONFIG : err; /* without a cluster there is no such store */
         return error_wrap(error, "driver kubernetes");
     }
-    self->ns =
-        text_of(options->lease_namespace != NULL ? options->lease_namespace : kube_namespace(self->kube));
+    const char *ns = options->lease_namespace != NULL ? options->lease_namespace : kube_namespace(self->kube);
+    if (strlen(ns) > KUBE_NAMESPACE_BYTES_MAX) {
+        kube_close(self->kube);
+        return error_set(error, EA_CONFIG,
+                         "driver kubernetes: the namespace has %zu bytes, at most %d are allowed", strlen(ns),
+                         KUBE_NAMESPACE_BYTES_MAX);
+    }
+    self->ns = text_of(ns);
     return EA_OK;
 }
 
@@ -175,6 +181,7 @@ static enum err open_store(struct store **out, const struct store_options *optio
     self->options.kubernetes = NULL; /* the caller's */
     self->options.lanes = NULL;
     mirror_open(self);
+    check_open(self);
     log_info("kubernetes", "opened", LOG_TEXT("server", kube_server(self->kube)),
              LOG_TEXT("namespace", self->ns));
     *out = &self->store;
@@ -185,6 +192,7 @@ static void close_store(struct store *store)
 {
     struct kubernetes *self = kubernetes_of(store);
     self->closing = true;
+    check_close(self);
     mirror_close(self);
     while (atomic_load_explicit(&self->open, memory_order_acquire) > 0) { /* on their way between lanes */
         bool any = false;

@@ -200,6 +200,24 @@ static void set_status(struct kubernetes *store, enum store_state state, const c
     }
 }
 
+void mirror_tell(struct kubernetes *store)
+{
+    if (!store->check.passed && store->check.trouble[0] != '\0') {
+        set_status(store, STORE_DOWN, store->check.trouble);
+    } else if (store->heard == STORE_DOWN) {
+        set_status(store, STORE_DOWN, kube_lease_watch_error(store->watch)->text);
+    } else if (store->heard == STORE_UP && store->check.passed) {
+        set_status(store, STORE_UP, "");
+    }
+}
+
+static void hear(struct kubernetes *store, enum store_state state)
+{
+    store->whole = state == STORE_UP;
+    store->heard = state;
+    mirror_tell(store);
+}
+
 static void see(struct kubernetes *store, const struct kube_lease *lease)
 {
     struct lease_election id;
@@ -250,17 +268,15 @@ static void on_watch(void *user, enum kube_event event, const struct kube_lease 
         see_gone(store, lease);
         break;
     case KUBE_SYNCED:
-        store->synced = store->whole = true;
+        store->synced = true;
         each(store, doubt, NULL);
-        set_status(store, STORE_UP, "");
+        hear(store, STORE_UP);
         break;
     case KUBE_RESUMED:
-        store->whole = true;
-        set_status(store, STORE_UP, "");
+        hear(store, STORE_UP);
         break;
     case KUBE_BROKEN:
-        store->whole = false;
-        set_status(store, STORE_DOWN, kube_lease_watch_error(store->watch)->text);
+        hear(store, STORE_DOWN);
         break;
     }
 }

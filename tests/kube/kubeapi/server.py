@@ -159,6 +159,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         shown = f"{resource.plural}/{subresource}" if subresource else resource.plural
         if not self.api.rbac.allows(user, groups, verb, resource.group, shown, namespace, name):
             raise forbidden(resource, user, verb, namespace, name)
+        if verb != "create" and "dryRun" in self.query:
+            raise ApiError(501, "", "this test server knows dry runs of create only")
         getattr(self, "verb_" + verb)(resource, namespace, name, subresource)
 
     def authenticate(self):
@@ -283,8 +285,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def verb_get(self, resource, namespace, name, subresource):
         self.send(200, self.api.store.get(resource, namespace, name))
 
+    def dry_run(self):
+        wanted = self.query.get("dryRun")
+        if wanted not in (None, "All"):
+            raise ApiError(422, "Invalid", f'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: "{wanted}": supported values: "All"')
+        return wanted == "All"
+
     def verb_create(self, resource, namespace, name, subresource):
-        self.send(201, self.api.store.create(resource, namespace, self.sent_object(resource)))
+        self.send(201, self.api.store.create(resource, namespace, self.sent_object(resource), dry_run=self.dry_run()))
 
     def verb_update(self, resource, namespace, name, subresource):
         obj, new = self.api.store.update(resource, namespace, name, self.sent_object(resource), subresource)

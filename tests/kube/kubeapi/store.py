@@ -81,7 +81,7 @@ class Store:
         self.gc_wanted.set()
         return obj
 
-    def create(self, resource, namespace, body):
+    def create(self, resource, namespace, body, dry_run=False):
         check_types(resource, body)
         obj = copy.deepcopy(body)
         obj.pop("status", None)  # it has its own door
@@ -106,7 +106,7 @@ class Store:
             meta.update(uid=str(uuid.uuid4()), creationTimestamp=stamp(self.now()))
             if resource.kind in ("Deployment", "ReplicaSet"):
                 meta["generation"] = 1
-            return self._commit("ADDED", resource, key, obj, None)
+            return obj if dry_run else self._commit("ADDED", resource, key, obj, None)
 
     def get(self, resource, namespace, name):
         with self.lock:
