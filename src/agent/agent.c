@@ -1,7 +1,6 @@
 #include "agent/parts.h"
 
 #include <malloc.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -119,7 +118,7 @@ static void on_operation(void *user, unsigned lane, const char *node, const char
     metrics_store_operation(metrics_lane(agent->metrics, lane), node, operation, success, duration_us);
 }
 
-static struct redis_options redis_options(const struct config *config)
+static struct redis_options redis_options(const struct config *config, const struct agent_seams *seams)
 {
     static const enum redis_mode modes[] = {
         [CONFIG_REDIS_SINGLE] = REDIS_SINGLE,
@@ -134,8 +133,7 @@ static struct redis_options redis_options(const struct config *config)
         .prefix = config->key_prefix,
         .operation_timeout_ms = config->redis_operation_timeout_us / 1000,
         .allow_eviction = config->redis_allow_eviction,
-        /* Not a setting: lets tests use the scripts for older servers on any server. */
-        .old_servers = getenv("ELECTION_TEST_OLD_REDIS") != NULL,
+        .old_servers = seams->old_redis,
         .tls_ca = config->redis_tls_ca,
         .tls_cert = config->redis_tls_cert,
         .tls_key = config->redis_tls_key,
@@ -143,10 +141,10 @@ static struct redis_options redis_options(const struct config *config)
     };
 }
 
-static enum err open_store(struct agent *agent, struct error *error)
+static enum err open_store(struct agent *agent, const struct agent_seams *seams, struct error *error)
 {
     const struct config *config = agent->config;
-    struct redis_options redis = redis_options(config);
+    struct redis_options redis = redis_options(config, seams);
     struct kubernetes_options kubernetes = {
         .in_cluster = config->kube_in_cluster,
         .kubeconfig = config->kube_config,
@@ -168,8 +166,7 @@ static enum err open_store(struct agent *agent, struct error *error)
         .on_operation = on_operation,
     };
     enum err err = store_open(&agent->store, &options, error);
-    if (err == EA_OK &&
-        getenv("ELECTION_TEST_WATCH") != NULL) { /* not a setting: lets tests see all events counted */
+    if (err == EA_OK && seams->watch) {
         store_watch(agent->store);
     }
     return err;
@@ -245,7 +242,7 @@ enum err agent_new(struct agent **out, const struct agent_options *options, stru
         agent->loops[i] = agent->workers[i].loop;
     }
     if (err == EA_OK) {
-        err = open_store(agent, error);
+        err = open_store(agent, &options->seams, error);
     }
     if (err == EA_OK) {
         err = agent_open_kube(agent, error);

@@ -7,16 +7,25 @@
 #ifndef EA_AGENT_AGENT_H
 #define EA_AGENT_AGENT_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "config/config.h"
 
 struct agent;
+
+/* What no setting reaches, for programs of the tests. The agent that is installed has none of it. */
+struct agent_seams {
+    bool watch;     /* somebody observes all elections from the start: see store_watch() */
+    bool old_redis; /* every Redis server is treated as one before 7.0 */
+};
 
 struct agent_options {
     struct config *config; /* the agent's from now on, also when agent_new() fails */
     /* Reads the configuration again (SIGHUP). NULL, and words in `error`, if it is wrong. */
     struct config *(*reload)(void *user, struct error *error);
     void *user;
+    struct agent_seams seams;
 };
 
 /*

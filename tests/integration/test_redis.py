@@ -104,12 +104,10 @@ def test_an_election_lives_on_1_3_and_5_nodes(agents, servers, count, threads):
     assert says(agent, "there is one node") == (count == 1)
 
 
-def test_servers_before_7_are_spoken_to_by_scripts_alone(agents, servers, monkeypatch):
+def test_servers_before_7_are_spoken_to_by_scripts_alone(agents, servers):
     nodes = servers(3)
     agent = agents(**on(nodes))
-    environment = agent.environment
-    agent.environment = lambda: {**environment(), "ELECTION_TEST_OLD_REDIS": "1"}
-    agent.start()
+    agent.rig("old-redis").start()
     walk_through(agent)
     stats = nodes[0].call("INFO", "commandstats")
     assert "cmdstat_pttl" in stats and "cmdstat_pexpiretime" not in stats
@@ -273,10 +271,7 @@ def test_names_pages_and_histories(agents, servers):
 
 def watching(agents, name, **settings):
     """An agent that counts every change of leader, not only those it made itself."""
-    agent = agents(name, **settings)
-    environment = agent.environment
-    agent.environment = lambda: {**environment(), "ELECTION_TEST_WATCH": "1"}
-    return agent
+    return agents(name, **settings).rig("watch")
 
 
 def changes(agent):

@@ -77,6 +77,7 @@ class Agent:
         self.process = None
         self.log = []
         self.args = []
+        self.program = "election-agent"
 
     @property
     def grpc_target(self):
@@ -91,10 +92,16 @@ class Agent:
         env.update({f"EA_{k}": str(v) for k, v in self.settings.items() if v is not None})
         return env
 
+    def rig(self, seam):
+        """From now on the program with this seam (tests/integration/agent_rig.c) runs instead."""
+        self.program = "tests/agent-rig"
+        self.args.insert(0, seam)
+        return self
+
     def spawn(self, *args):
         """Starts the process without waiting for it to be ready."""
         self.process = subprocess.Popen(
-            [str(BUILD / "election-agent"), *self.args, *args], cwd=self.directory, env=self.environment(),
+            [str(BUILD / self.program), *self.args, *args], cwd=self.directory, env=self.environment(),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         process = self.process
         log = self.log
