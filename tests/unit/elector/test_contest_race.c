@@ -303,7 +303,7 @@ static void check(struct race *r, uint64_t seed)
     }
 }
 
-static void run(enum contest_strategy strategy, uint64_t seed, uint64_t *won)
+static struct race *race_new(enum contest_strategy strategy, uint64_t seed)
 {
     struct race *r = calloc(1, sizeof *r);
     assert_non_null(r);
@@ -316,6 +316,20 @@ static void run(enum contest_strategy strategy, uint64_t seed, uint64_t *won)
         e->drift_ppm = rng_range(&r->rng, -2000, 2000);
         start(r, e, 0);
     }
+    return r;
+}
+
+static void run_step(struct race *r, uint64_t seed)
+{
+    for (int i = 0; i < ELECTORS; i++) {
+        run_elector(r, &r->electors[i]);
+        check(r, seed);
+    }
+}
+
+static void run(enum contest_strategy strategy, uint64_t seed, uint64_t *won)
+{
+    struct race *r = race_new(strategy, seed);
     for (unsigned step = 1; step < 120 * SECOND / STEP_US; step++) {
         r->now = mono_add_us(r->now, STEP_US);
         if (rng_below(&r->rng, 300) == 0) {
@@ -327,16 +341,68 @@ static void run(enum contest_strategy strategy, uint64_t seed, uint64_t *won)
         if (rng_below(&r->rng, 40) == 0) {
             collect_garbage(r);
         }
-        for (int i = 0; i < ELECTORS; i++) {
-            run_elector(r, &r->electors[i]);
-            check(r, seed);
-        }
+        run_step(r, seed);
     }
     for (int i = 0; i < ELECTORS; i++) {
         r->tenures += r->electors[i].contest.won;
     }
     *won += r->tenures;
     free(r);
+}
+
+/* -1: nobody. */
+static int leader_of(struct race *r)
+{
+    for (int i = 0; i < ELECTORS; i++) {
+        if (shows_itself(r, &r->electors[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static int await_leader(struct race *r, uint64_t seed)
+{
+    struct mono end = mono_add_us(r->now, 300 * SECOND);
+    while (leader_of(r) < 0) {
+        assert_true(mono_before(r->now, end));
+        r->now = mono_add_us(r->now, STEP_US);
+        run_step(r, seed);
+    }
+    return leader_of(r);
+}
+
+/*
+ * The server goes away for ten minutes. What was written last is at most as old as that moment, so everybody who watches
+ * the Lease may take it a duration later: then the renewer has stopped. An owner has nothing to fear, and leads on.
+ */
+static void be_gone_for_minutes(enum contest_strategy strategy, uint64_t seed)
+{
+    struct race *r = race_new(strategy, seed);
+    int leader = await_leader(r, seed);
+    struct mono lapsed = mono_add_us(r->now, 6 * SECOND);
+    r->server.away_until = mono_add_us(r->now, 600 * SECOND);
+    while (mono_before(r->now, r->server.away_until)) {
+        r->now = mono_add_us(r->now, STEP_US);
+        run_step(r, seed);
+        if (strategy == CONTEST_OWNER) {
+            assert_int_equal(leader_of(r), leader);
+        } else if (!mono_before(r->now, lapsed)) {
+            assert_int_equal(leader_of(r), -1);
+        }
+    }
+    uint64_t before = r->server.version;
+    leader = await_leader(r, seed); /* it is back */
+    assert_true(leader >= 0 && (strategy == CONTEST_OWNER || r->server.version > before));
+    free(r);
+}
+
+static void renewers_stop_and_owners_stay_when_the_api_server_is_gone_for_minutes(void **state)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        be_gone_for_minutes(CONTEST_RENEW, seed);
+        be_gone_for_minutes(CONTEST_OWNER, seed);
+    }
 }
 
 static void race(enum contest_strategy strategy)
@@ -363,6 +429,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(at_most_one_renewer_leads_whatever_goes_wrong),
         cmocka_unit_test(at_most_one_owner_leads_whatever_goes_wrong),
+        cmocka_unit_test(renewers_stop_and_owners_stay_when_the_api_server_is_gone_for_minutes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
