@@ -56,8 +56,8 @@ static void ask(struct kubernetes *store)
 {
     struct kube_lease lease = {.transitions = 0};
     struct kube_lease_call *call = &store->check.call;
-    (void)strcpy(lease.name, NAME);
-    (void)strcpy(lease.ns, store->ns);
+    memcpy(lease.name, NAME, sizeof NAME);
+    memcpy(lease.ns, store->ns, strlen(store->ns) + 1); /* bounded when the store was opened */
     call->deadline = mono_add_ms(loop_now(store->loop), ANSWER_MS);
     call->dry_run = true;
     call->done = on_answer;

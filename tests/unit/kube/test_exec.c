@@ -11,8 +11,8 @@
 #include "kube/internal.h"
 #include "net/loop.h"
 
-#define SHELL        "/bin/sh"
-#define REAL_SECONDS 20
+#define SHELL   "/bin/sh"
+#define REAL_MS INT64_C(20000)
 
 static struct {
     struct loop *loop;
@@ -60,7 +60,7 @@ static void client_init(struct client *c, const char *script)
 /* Steps the loop until something is told; the wall says when that has taken too long. */
 static void until_told(void)
 {
-    struct mono end = mono_add_ms(clock_mono(&clock_system), REAL_SECONDS * 1000);
+    struct mono end = mono_add_ms(clock_mono(&clock_system), REAL_MS);
     while (!scene.told) {
         assert_true(mono_before(clock_mono(&clock_system), end));
         if (!loop_step(scene.loop)) {
