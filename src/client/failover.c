@@ -57,7 +57,29 @@ static void pause_for_ms(struct failover *f, struct mono now, int64_t ms)
 
 /* --- who leads --- */
 
-static void know_leader(struct failover *f, const char *leader, uint64_t token)
+static struct failover_node *find_node(struct failover *f, const char *name)
+{
+    for (size_t i = 0; i < f->n_nodes; i++) {
+        if (strcmp(f->nodes[i].name, name) == 0) {
+            return &f->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+/* A leader whose end came before a successor is not alive because of what it said before: it died, or it left. */
+static void doubt(struct failover *f, const char *name, struct mono now)
+{
+    struct failover_node *node = find_node(f, name);
+    set_name(f->doubted, name);
+    f->doubted_at = now;
+    if (node != NULL) {
+        note(f, ELECTION_ACT_LEFT, name, 0, "its leadership is over");
+        *node = f->nodes[--f->n_nodes];
+    }
+}
+
+static void know_leader(struct failover *f, const char *leader, uint64_t token, struct mono now)
 {
     bool same = strcmp(f->leader, leader) == 0;
     char previous[ELECTION_NAME_BYTES];
@@ -70,6 +92,9 @@ static void know_leader(struct failover *f, const char *leader, uint64_t token)
         note(f, ELECTION_ACT_LOST, previous, f->leader_token, "nobody leads");
     } else {
         note(f, ELECTION_ACT_ELECTED, leader, token, "");
+    }
+    if (previous[0] != '\0' && !is_self(f, previous) && (leader[0] == '\0' || is_self(f, leader))) {
+        doubt(f, previous, now);
     }
     set_name(f->leader, leader);
     f->leader_token = token;
@@ -120,6 +145,7 @@ static void stop_leading(struct failover *f, struct mono now, bool owned)
     f->owned = owned;
     f->keep_until = owned ? mono_add_ms(now, f->settings.ttl_ms) : now;
     f->past = f->token > f->past ? f->token : f->past;
+    f->beat_due = true; /* it stands no more: others must not wait for it, nor hand over to it */
     forget_leader(f);
     if (!f->starting) {
         begin_stop_callback(f, now);
@@ -157,6 +183,7 @@ void failover_close(struct failover *f, struct mono now)
         return;
     }
     f->closing = true;
+    f->beat_due = true;
     f->give_up_at = mono_add_ms(now, f->settings.close_timeout_ms);
     if (sm_now(&f->state) == ELECTION_LEADING) {
         step_down(f, now, true, "it is closed");
@@ -205,7 +232,7 @@ static void begin_leading(struct failover *f, uint64_t token, struct mono now, s
     f->renewed_wall = wall;
     f->deferred = 0;
     f->handing_over = false;
-    know_leader(f, f->settings.node_id, token);
+    know_leader(f, f->settings.node_id, token, now);
     /* F1: before on_start can ask */
     f->settings.hooks.lead(f->settings.hooks.arg, lease_valid_until(f->renewed, f->settings.ttl_ms), token);
     f->settings.hooks.start(f->settings.hooks.arg, token);
@@ -229,22 +256,13 @@ bool failover_stands(const struct failover *f, struct mono now)
     return state == ELECTION_LEADING || (f->callback == 0 && !mono_before(now, f->pause_until));
 }
 
-static struct failover_node *find_node(struct failover *f, const char *name)
-{
-    for (size_t i = 0; i < f->n_nodes; i++) {
-        if (strcmp(f->nodes[i].name, name) == 0) {
-            return &f->nodes[i];
-        }
-    }
-    return NULL;
-}
-
 void failover_see(struct failover *f, const char *name, int32_t priority, int64_t age_us, struct mono now,
                   struct wall wall)
 {
     struct mono seen = {now.us - (age_us > 0 ? age_us : 0)};
     struct failover_node *node = find_node(f, name);
-    if (mono_sub(now, seen) > failover_live_us(f)) {
+    if (mono_sub(now, seen) > failover_live_us(f) ||
+        (strcmp(name, f->doubted) == 0 && !mono_before(f->doubted_at, seen))) {
         return;
     }
     if (node == NULL) {
@@ -453,7 +471,7 @@ static void answer_campaign(struct failover *f, const struct failover_answer *an
         move(f, ELECTION_FOLLOWING);
         if (answer->outcome == FAILOVER_LOST) {
             f->deferred = 0;
-            know_leader(f, answer->leader, answer->token);
+            know_leader(f, answer->leader, answer->token, now);
         }
         return;
     }
@@ -500,7 +518,7 @@ static void answer_giving(struct failover *f, enum failover_ask ask, const struc
             return; /* resigned instead: of this very token, which ends nothing else */
         }
         note(f, ELECTION_ACT_HANDED_OVER, f->heir, answer->token, "");
-        know_leader(f, f->heir, answer->token);
+        know_leader(f, f->heir, answer->token, now);
         pause_for_ms(f, now, f->settings.tick_ms);
     } else {
         note(f, ELECTION_ACT_RESIGNED, f->settings.node_id, f->token,
@@ -529,7 +547,7 @@ void failover_answer(struct failover *f, const struct failover_answer *answer, s
         break;
     default:
         if (answer->outcome != FAILOVER_UNKNOWN && sm_now(&f->state) == ELECTION_FOLLOWING) {
-            know_leader(f, answer->leader, answer->token);
+            know_leader(f, answer->leader, answer->token, now);
         }
     }
 }

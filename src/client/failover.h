@@ -136,6 +136,9 @@ struct failover {
 
     char leader[ELECTION_NAME_BYTES]; /* as known; empty: nobody */
     uint64_t leader_token;
+    char doubted
+        [ELECTION_NAME_BYTES]; /* led, and left or died: what it said of itself until then does not count */
+    struct mono doubted_at;
 
     struct failover_node nodes[ELECTION_NODES_MAX]; /* the others and this one */
     size_t n_nodes;

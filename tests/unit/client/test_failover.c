@@ -391,6 +391,44 @@ static void a_free_election_is_left_to_a_better_node_for_a_while(void **state)
     assert_int_equal(until_question(&s), FAILOVER_CAMPAIGN);
 }
 
+static void a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_lease_again(void **state)
+{
+    struct scene s;
+    for (unsigned seen_over = 0; seen_over < 2; seen_over++) {
+        init(&s, ELECTION_PRIORITY, 5);
+        assert_int_equal(until_question(&s), FAILOVER_CAMPAIGN);
+        answer(&s, FAILOVER_LOST, "best", 11);
+        failover_see(&s.f, "best", 1, 0, s.now, (struct wall){0});
+        struct mono said = s.now;
+        if (seen_over == 1) {
+            failover_hint(&s.f, s.now);
+            assert_int_equal(until_question(&s), FAILOVER_CAMPAIGN);
+            answer(&s, FAILOVER_LOST, "", 0);
+        }
+        elect(&s, 12);
+        assert_true(noted(&s, ELECTION_ACT_LEFT));
+        failover_see(&s.f, "best", 1, mono_sub(s.now, said), s.now, (struct wall){0}); /* heard once more */
+        failover_tick(&s.f, s.now);
+        assert_int_equal(failover_state(&s.f), ELECTION_LEADING);
+        s.now = mono_add_ms(s.now, 1);
+        failover_see(&s.f, "best", 1, 0, s.now, (struct wall){0}); /* it is back */
+        failover_tick(&s.f, s.now);
+        assert_int_equal(failover_state(&s.f), ELECTION_STOPPING);
+    }
+}
+
+static void who_stops_leading_says_at_once_that_it_does_not_stand(void **state)
+{
+    struct scene s;
+    init(&s, ELECTION_PRIORITY, 5);
+    elect(&s, 11);
+    (void)failover_beat(&s.f);
+    assert_false(failover_beat(&s.f));
+    failover_step_down(&s.f, s.now);
+    assert_true(failover_beat(&s.f));
+    assert_false(failover_stands(&s.f, s.now));
+}
+
 static void nodes_that_fall_silent_leave(void **state)
 {
     struct scene s;
@@ -469,6 +507,8 @@ int main(void)
         cmocka_unit_test(fail_back_delay_and_min_tenure_are_waited_for),
         cmocka_unit_test(who_died_while_leading_is_not_alive_when_the_next_is_elected),
         cmocka_unit_test(a_free_election_is_left_to_a_better_node_for_a_while),
+        cmocka_unit_test(a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_lease_again),
+        cmocka_unit_test(who_stops_leading_says_at_once_that_it_does_not_stand),
         cmocka_unit_test(nodes_that_fall_silent_leave),
         cmocka_unit_test(closing_waits_for_the_callbacks_and_resigns),
         cmocka_unit_test(closing_gives_an_election_back_that_comes_meanwhile),
