@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """One table: the agent beside nginx, measured in turn in the same run.
 
-    bench/run.py                      everything, about ten minutes
-    bench/run.py --seconds 5 --rounds 3 --only http,grpc,memory,loops,leases,redis
+    bench/run.py                      everything, about a quarter of an hour
+    bench/run.py --seconds 5 --rounds 3 --only http,grpc,memory,loops,leases,redis,library
 
 nginx answers `return 200` with one worker: about the least that a server can do for a request. Each case runs in rounds, ours and
 nginx's in turn, and the medians are printed, so that a machine whose speed drifts does not favour one of them. CPU is user + system time
-of the server process, from the kernel, divided by the requests it answered. `redis` is explained in bench/redis_store.py.
+of the server process, from the kernel, divided by the requests it answered. `redis` is explained in bench/redis_store.py, `library` in bench/library.py.
 """
 import argparse
 import os
@@ -21,6 +21,7 @@ import subprocess
 import tempfile
 import time
 
+import library
 import redis_store
 from common import CONNECTIONS, Agent, Nginx, cpu_seconds, h2load, resident, wait_for, wrk
 
@@ -340,8 +341,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each case")
+    parser.add_argument("--runs", type=int, default=200, help="library: failovers of each kind")
     parser.add_argument("--cases", default="", help="redis: only cases with this in their name")
-    parser.add_argument("--only", default="http,grpc,memory,loops,leases,redis")
+    parser.add_argument("--only", default="http,grpc,memory,loops,leases,redis,library")
     options = parser.parse_args()
     wanted = options.only.split(",")
     tmp = tempfile.mkdtemp(prefix="election-agent-bench-")
@@ -371,6 +373,8 @@ def main():
             bench_leases(make_agent, options, tmp)
         if "redis" in wanted:
             redis_store.bench(make_agent, options, tmp)
+        if "library" in wanted:
+            library.bench(options, tmp)
     finally:
         for agent in running:
             if agent.process is not None and agent.process.poll() is None:
