@@ -524,6 +524,11 @@ void expect_wall(const struct bench *bench, struct wall told, struct wall expect
     }
 }
 
+void expect_kept_wall(const struct bench *bench, struct wall kept, struct wall expected)
+{
+    assert_in_range(kept.us, expected.us - bench->row->late_us, expected.us);
+}
+
 static bool has_events(struct bench *bench, const void *arg)
 {
     return bench->n_events >= *(const size_t *)arg;

@@ -49,7 +49,7 @@ struct row {
      * promised, and times for display, would cost every server one more question (OP_INFO asks it). */
     bool lean;
     /* A tenure may be found so long after its end: servers count in milliseconds, and a key is there through the one
-     * in which it ends. */
+     * in which it ends. What they remember of an end, or of when a leader was last seen, is as much too early. */
     int64_t late_us;
     /* Tests that the store by its nature can't pass, and why. */
     const struct exclusion *excluded; /* ends with an empty row; NULL: none */
@@ -145,6 +145,8 @@ void expect_term(const struct bench *bench, const struct answer *answer, int64_t
 /* What somebody was promised before; a lean answer may tell nothing, or less, never more. */
 void expect_expires(const struct bench *bench, const struct answer *answer, struct mono expires);
 void expect_wall(const struct bench *bench, struct wall told, struct wall expected);
+/* As it is remembered. */
+void expect_kept_wall(const struct bench *bench, struct wall kept, struct wall expected);
 
 /* Waits until `n` events have been told in all, then nothing more may come; the n-th is returned. */
 const struct election_event *bench_event(struct bench *bench, size_t n);

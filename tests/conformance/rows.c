@@ -16,17 +16,9 @@ static const struct exclusion kept_alone[] = {
     {NULL, NULL},
 };
 
-#define LOSERS "a losing campaign writes nothing to the servers, so nobody knows of it afterwards"
-
 static const struct exclusion kept_by_servers[] = {
     {"a_tenure_is_back_with_its_full_term",
      "the restart of an agent is nothing to a tenure that servers keep"},
-    {"info_lists_candidates_most_recently_seen_first", LOSERS},
-    {"a_candidate_is_remembered_for_a_minute", LOSERS},
-    {"a_new_leader_by_handover_keeps_its_priority_if_it_is_known", LOSERS},
-    {"at_most_64_candidates_are_remembered_beside_the_leader", LOSERS},
-    {"the_events_are_kept_with_the_election_oldest_first",
-     "the history is written by the scripts that make it, and an expiry runs none; it is told, but not kept"},
     {NULL, NULL},
 };
 

@@ -153,7 +153,7 @@ def test_the_documented_rights_are_enough(servers, node):
     nodes = servers(3)
     for server in nodes:
         server.call("ACL", "SETUSER", "ela", "on", ">pw", "resetkeys", "~billing/*", "resetchannels", "&billing/events", "-@all", *ACL,
-                    "+zrem", "+zremrangebyscore", "+zrevrangebyscore")
+                    "+zrem")
     urls = ",".join(f"redis://ela:pw@127.0.0.1:{server.port}" for server in nodes)
     a = node(urls, "a", priority=2)
     a.wait("start")

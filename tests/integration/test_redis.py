@@ -406,7 +406,8 @@ def test_a_password_is_used_and_a_wrong_one_is_named_but_never_shown(agents, ser
 
 
 ACL = ("+hello +auth +select +info +ping +client|kill +client|setname +script|load +evalsha +eval +get +set +mget +del +pttl "
-       "+pexpiretime +pexpire +pexpireat +persist +time +hget +hmget +hset +zadd +zrevrange +scan +publish +subscribe").split()
+       "+pexpiretime +pexpire +pexpireat +persist +time +hget +hmget +hset +hgetall +zadd +zrevrange +zrevrangebyscore "
+       "+zremrangebyscore +zremrangebyrank +scan +publish +subscribe").split()
 
 
 def test_the_documented_rights_are_enough_and_a_missing_one_is_named(agents, servers):

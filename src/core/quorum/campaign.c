@@ -104,6 +104,9 @@ static void answer(struct quorum *q, struct attempt *a, enum err err, const char
 
 static void lose_one(struct quorum *q, struct attempt *a, struct str leader, uint64_t token)
 {
+    if (q->hooks.lost != NULL) {
+        q->hooks.lost(q->hooks.arg, &a->names, a->priority);
+    }
     a->request->elected = false;
     a->request->tenure = (struct election_tenure){.leader = leader, .token = token};
     attempt_answer(q, a, EA_OK, NULL);

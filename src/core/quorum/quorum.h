@@ -74,6 +74,9 @@ struct quorum_hooks {
     /* A leader changed by our doing, and a quorum knows. Slices are valid during the call. NULL: not wanted.
      */
     void (*event)(void *arg, const struct election_event *event);
+    /* A campaign lost: whose, and the priority it gave; for display. `names` are valid during the call. NULL: not
+     * wanted. */
+    void (*lost)(void *arg, const struct quorum_names *names, int32_t priority);
     /* A node's state changed. `why` is printable and valid during the call. NULL: not wanted. */
     void (*node)(void *arg, unsigned node, enum quorum_node_state state, const char *why);
     void *arg;

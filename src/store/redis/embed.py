@@ -22,10 +22,11 @@ def literal(text):
 def assemble(names):
     """The texts of every script: word -> (before 7.0, from 7.0 on)."""
     files = {pathlib.Path(name).stem: squeeze(pathlib.Path(name).read_text()) for name in names}
-    parts = {name: files.pop(name) for name in ("clock", "expiry6", "expiry7", "common")}
+    parts = {name: files.pop(name) for name in ("clock", "expiry6", "expiry7", "common", "history")}
     return {
         word: tuple(
-            parts["clock"] + (parts[edition] + parts["common"] if "load(" in body else "") + body
+            parts["clock"] + (parts[edition] + parts["common"] if "load(" in body else "")
+            + (parts["history"] if "notice(" in body else "") + body
             for edition in ("expiry6", "expiry7"))
         for word, body in files.items()
     }

@@ -44,6 +44,11 @@ static void event(void *arg, const struct election_event *event)
     }
 }
 
+static void lost(void *arg, const struct quorum_names *names, int32_t priority)
+{
+    redis_notes_lost(arg, names, priority);
+}
+
 static void node(void *arg, unsigned index, enum quorum_node_state state, const char *why)
 {
     struct redis_group *group = arg;
@@ -165,6 +170,7 @@ static void settle(struct loop *loop, struct loop_task *task)
     struct redis_group *group = CONTAINER_OF(task, struct redis_group, settle);
     struct quorum_status status;
     drop_homeless(group);
+    redis_notes_flush(group);
     bool unused = is_unused(group);
     if (unused && is_at_rest(group)) {
         retire(group);
@@ -266,7 +272,7 @@ struct redis_group *group_new(struct redis_lane *lane, unsigned index)
         .allow_eviction = store->redis.allow_eviction,
         .hints = small ? CLUSTER_HINTS : 0,
         .undos_max = small ? CLUSTER_UNDOS : 0,
-        .hooks = {.send = send_command, .event = event, .node = node, .arg = group},
+        .hooks = {.send = send_command, .event = event, .lost = lost, .node = node, .arg = group},
     };
     group->quorum = quorum_new(&options, redis_now(lane));
     group_touch(group);
@@ -280,6 +286,8 @@ void group_free(struct redis_group *group)
         loop_timer_stop(group->lane->loop, &group->seats[i].retry);
     }
     quorum_free(group->quorum);
+    buf_fini(&group->lost_keys);
+    buf_fini(&group->lost_members);
     mem_free(group);
 }
 

@@ -8,7 +8,8 @@
  *   redirect.c MOVED, ASK, TRYAGAIN
  *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
  *   health.c   what is told about nodes: status, log lines
- *   info.c     OP_INFO beyond the tenure;  list.c  OP_LIST
+ *   info.c     OP_INFO beyond the tenure;  recall.c  what several nodes remember, put together;  list.c  OP_LIST
+ *   notes.c    what servers are told for display: who lost;  beat.c  who lives
  *   listen.c   a watched store listens to the nodes' notices;  news.c  what they add up to
  *   census.c    elections led, per kind
  *   conn.c, greeting.c, resp.c, wire_*.c, keys.c, url.c, failure.c, script.h: one server, without the quorum
@@ -23,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/slab.h"
 #include "core/quorum/quorum.h"
 #include "net/loop.h"
@@ -66,6 +68,9 @@ struct redis_group {
     struct quorum_command **homeless_end;
     bool was_up;
     bool is_up;
+    struct buf lost_keys; /* notes.c: who lost in this turn, as the words of the command to come */
+    struct buf lost_members;
+    size_t n_lost;
     struct redis_seat seats[]; /* one per node */
 };
 
@@ -105,6 +110,7 @@ struct redis_lane {
     bool was_up;
     bool is_up;
     struct census census;
+    struct redis_notes *notes;
 };
 
 /* What was last told about a node. */
@@ -251,6 +257,17 @@ void listen_free(struct redis_listen *listen);
 
 /* Any lane was answered who leads: how that goes on is to be told. */
 void listen_learnt(struct redis_store *store, const struct election_request *request);
+
+/* --- notes.c --- */
+
+struct redis_notes *redis_notes_new(void); /* of a lane; ends with mem_free() */
+
+/* A candidate of the group campaigned and lost. It is told to the servers with redis_notes_flush(), at the turn's end. */
+void redis_notes_lost(struct redis_group *group, const struct quorum_names *names, int32_t priority);
+void redis_notes_flush(struct redis_group *group);
+
+/* A tenure was extended on this server. */
+void redis_notes_extended(struct redis_server *server, const struct quorum_command *command);
 
 /* --- beat.c, info.c, list.c --- */
 

@@ -25,7 +25,8 @@
     SCRIPT(RESTORE_EXPIRY, true) \
     SCRIPT(READ, false)          \
     SCRIPT(NODE, true)           \
-    SCRIPT(BEAT, false)
+    SCRIPT(BEAT, false)          \
+    SCRIPT(STOOD, false)
 
 enum redis_script_name {
 #define SCRIPT(name, travels) REDIS_SCRIPT_##name,

@@ -136,6 +136,9 @@ static void answer(struct work *work, struct item *item, const struct quorum_rep
     item->command = NULL;
     if (command != NULL) {
         count(work->server->lane, command, reply);
+        if (command->verb == QUORUM_LOOK && reply->answer == QUORUM_OK) {
+            redis_notes_extended(work->server, command);
+        }
         group_reply(command->user, command, reply);
     }
 }

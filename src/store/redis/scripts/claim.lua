@@ -15,7 +15,7 @@ end
 if node.amnesiac then
   return {'amnesiac'}
 end
-write(e, candidate, token, owner, ARGV[7])
-raise_fence(e, tonumber(token))
-notice(8, 'elected', token, candidate)
+local ago = ended_ago(e)
+raise_fence(e, tonumber(token), write(e, candidate, token, owner, ARGV[7]))
+notice(8, e, 'elected', token, candidate, ago, ARGV[13])
 return {'ok'}

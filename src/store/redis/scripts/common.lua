@@ -33,43 +33,20 @@ local function load(node, at, values)
   return e
 end
 
--- Lease and tenure, with one expiry. What is left of this name's own lease is never shortened.
+-- Lease and tenure, with one expiry, which is returned. What is left of this name's own lease is never shortened.
 local function write(e, name, token, owner, px, replaced)
   local at = now_ms() + tonumber(px)
   if (e.lease == name or replaced) and e.lease and e.expires > at then
     at = e.expires
   end
-  at = text(at)
-  redis.call('SET', e.lease_key, name, 'PXAT', at)
-  redis.call('SET', e.tenure_key, token .. ' ' .. owner .. ' ' .. name .. (replaced or ''), 'PXAT', at)
+  redis.call('SET', e.lease_key, name, 'PXAT', text(at))
+  redis.call('SET', e.tenure_key, token .. ' ' .. owner .. ' ' .. name .. (replaced or ''), 'PXAT', text(at))
+  return at
 end
 
-local WEEK = '604800000'
+-- The fence stays for a week after the lease that it was raised or refreshed for: so it tells when that ended, too.
+local WEEK = 604800000
 
-local function raise_fence(e, token)
-  redis.call('SET', e.fence_key, text(math.max(e.fence, token)), 'PX', WEEK)
-end
-
--- For display, and for those who listen: KEYS[5] is the election's meta, KEYS[6] its candidates. Never decides, and
--- never fails what was decided. ARGV from `at` on: channel, kind, election, microseconds since 1970, term, priority.
-local function notice(at, action, token, leader, previous)
-  local channel, kind, election, wall, term, priority = unpack(ARGV, at, at + 5)
-  local meta = redis.pcall('HMGET', KEYS[5], 'leader', 'events')
-  if meta.err then
-    return
-  end
-  previous = previous or (action == 'elected' and meta[1]) or ''
-  local events = table.concat({wall, action, token, leader, previous}, '\t') .. '\n' .. (meta[2] or '')
-  if #events > 8192 then
-    events = string.match(string.sub(events, 1, 8192), '^(.*\n)') or ''
-  end
-  if action == 'resigned' then
-    redis.pcall('HSET', KEYS[5], 'leader', leader, 'events', events)
-  else
-    redis.pcall('HSET', KEYS[5], 'leader', leader, 'events', events, 'elected_at', wall, 'term', term)
-    redis.pcall('ZADD', KEYS[6], text(tonumber(wall)), leader .. '\t' .. priority)
-    redis.pcall('PEXPIRE', KEYS[6], WEEK)
-  end
-  redis.pcall('PEXPIRE', KEYS[5], WEEK)
-  redis.pcall('PUBLISH', channel, table.concat({action, token, wall, kind, election, leader, previous, term}, '\t'))
+local function raise_fence(e, token, ends)
+  redis.call('SET', e.fence_key, text(math.max(e.fence, token)), 'PXAT', text((ends or now_ms()) + WEEK))
 end

@@ -24,7 +24,7 @@ if e.lease then
   end
   replaced = '\n' .. text(e.expires) .. ' ' .. #e.lease .. '\n' .. e.lease .. old
 end
-write(e, candidate, token, owner, ARGV[8], replaced)
-raise_fence(e, tonumber(token))
-notice(9, e.token and 'handed_over' or 'elected', token, candidate, e.token and e.lease)
+local ago = ended_ago(e)
+raise_fence(e, tonumber(token), write(e, candidate, token, owner, ARGV[8], replaced))
+notice(9, e, e.token and 'handed_over' or 'elected', token, candidate, ago)
 return {'ok', e.lease or '', text(e.token or 0)}

@@ -22,10 +22,11 @@ for i = 1, (#KEYS - 1) / 3 do
       owner = e.owner
     end
     local token = text(e.token)
-    local expires = text(math.max(now + tonumber(ARGV[at + 2]), e.expires))
+    local ends = math.max(now + tonumber(ARGV[at + 2]), e.expires)
+    local expires = text(ends)
     redis.call('PEXPIREAT', e.lease_key, expires)
     redis.call('SET', e.tenure_key, token .. ' ' .. owner .. ' ' .. candidate, 'PXAT', expires)
-    redis.call('PEXPIRE', e.fence_key, WEEK)
+    redis.call('PEXPIREAT', e.fence_key, text(ends + WEEK))
     changed[e.lease_key] = true
     answers[i] = {'ok', token, owner, text(e.fence), text(e.expires)}
   end

@@ -24,6 +24,14 @@ static void on_event(void *arg, const struct election_event *event)
     (void)snprintf(rig->last_previous, sizeof rig->last_previous, "%.*s", STR_ARG(event->previous));
 }
 
+static void on_lost(void *arg, const struct quorum_names *names, int32_t priority)
+{
+    struct rig *rig = arg;
+    size_t n = strlen(rig->lost);
+    (void)snprintf(rig->lost + n, sizeof rig->lost - n, "%.*s %d; ", STR_ARG(names->candidate),
+                   (int)priority);
+}
+
 static void on_node(void *arg, unsigned node, enum quorum_node_state state, const char *why)
 {
     struct rig *rig = arg;
@@ -48,7 +56,7 @@ struct rig *rig_bare(unsigned n)
         .seed = 1,
         .operation_timeout_ms = RIG_TIMEOUT_MS,
         .max_term_ms = RIG_MAX_TERM_MS,
-        .hooks = {.send = on_send, .event = on_event, .node = on_node, .arg = rig},
+        .hooks = {.send = on_send, .event = on_event, .lost = on_lost, .node = on_node, .arg = rig},
     };
     rig->quorum = quorum_new(&options, rig->now);
     return rig;

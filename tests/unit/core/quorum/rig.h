@@ -36,6 +36,7 @@ struct rig {
     unsigned events;
     enum election_action last_event;
     char last_previous[NAME_BYTES_MAX + 1];
+    char lost[256]; /* "name priority; " of each losing campaign */
 };
 
 struct ask {

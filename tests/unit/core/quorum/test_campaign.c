@@ -478,8 +478,8 @@ static void two_ready_nodes_new_and_own_on_the_recovering_one_is_no_win(void **s
 static void campaigns_for_one_election_are_served_in_order_and_share_a_loss(void **state)
 {
     struct rig *rig = rig_new(3);
-    struct ask b = {0};
-    struct ask c = {0};
+    struct ask b = {.request.priority = 2};
+    struct ask c = {.request.priority = -3};
     struct ask late = {0};
     rig_campaign(rig, &b, "b");
     rig_campaign(rig, &c, "c"); /* before anything was sent */
@@ -494,6 +494,7 @@ static void campaigns_for_one_election_are_served_in_order_and_share_a_loss(void
     assert_int_equal(late.done, 0); /* it asks itself */
     rig_exchange(rig, 0, 1, QUORUM_SET, R(NAME, .name = STR("a"), .token = 7));
     assert_int_equal(late.done, 1);
+    assert_string_equal(rig->lost, "c -3; b 2; d 0; "); /* told of */
     rig_free(rig);
 }
 
