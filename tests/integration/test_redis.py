@@ -131,17 +131,22 @@ def test_sharding_spreads_elections_and_keeps_to_its_order(agents, servers):
     assert not wrong.ready()
 
 
-def make_cluster(servers, count=3):
-    nodes = servers(count, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+def make_cluster(servers, count=3, *options, spares=0):
+    """A Redis Cluster of `count` masters; each of the first `spares` of them has a replica. Masters first."""
+    nodes = servers(count + spares, "--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-replica-validity-factor", "0",
+                    "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no", *options)
     share = 16384 // count
-    for i, node in enumerate(nodes):
+    for i, node in enumerate(nodes[:count]):
         last = 16383 if i == count - 1 else (i + 1) * share - 1
         node.call("CLUSTER", "ADDSLOTSRANGE", i * share, last)
-        node.call("CONFIG", "SET", "cluster-require-full-coverage", "no")
+        node.call("CLUSTER", "SET-CONFIG-EPOCH", i + 1)
     for node in nodes[1:]:
         nodes[0].call("CLUSTER", "MEET", "127.0.0.1", node.port)
     wait_for(lambda: all("cluster_state:ok" in node.call("CLUSTER", "INFO") and
-                         f"cluster_known_nodes:{count}" in node.call("CLUSTER", "INFO") for node in nodes), "the cluster", 30)
+                         f"cluster_known_nodes:{len(nodes)}" in node.call("CLUSTER", "INFO") for node in nodes), "the cluster", 30)
+    for master, spare in zip(nodes, nodes[count:]):
+        spare.call("CLUSTER", "REPLICATE", master.call("CLUSTER", "MYID"))
+    wait_for(lambda: all("master_link_status:up" in spare.call("INFO", "replication") for spare in nodes[count:]), "the replicas", 30)
     return nodes
 
 

@@ -23,8 +23,9 @@ struct redis_cluster {
     struct redis_call call;
     bool asking;
     bool known;
+    bool doubted; /* the map of `asked`: another server is asked next */
     struct loop_timer refresh;
-    struct redis_server *asked;
+    struct redis_server *asked; /* last; NULL: none yet, or gone */
 };
 
 /* --- the map --- */
@@ -133,10 +134,22 @@ static void free_left(struct redis_cluster *cluster)
         if (server->leaving && conn_is_closed(&server->conn) && server->first == NULL &&
             !server->flush.queued && server->seats == NULL) {
             *at = server->next;
+            cluster->asked = cluster->asked == server ? NULL : cluster->asked;
             server_free(server);
         } else {
             at = &server->next;
         }
+    }
+}
+
+/* It was taken out of the cluster, or its cluster is not made yet: what others say of it may still hold. */
+static void take_none(struct redis_cluster *cluster)
+{
+    cluster->doubted = true;
+    if (!cluster->known) {
+        health_node(
+            cluster->asked, QUORUM_NODE_DOWN,
+            "it is in a cluster that has no slots: add it to the cluster, or name others in redis.urls");
     }
 }
 
@@ -145,11 +158,16 @@ static enum err take_map(struct redis_conn *conn, struct redis_call *call, const
     struct redis_cluster *cluster = CONTAINER_OF(call, struct redis_cluster, call);
     cluster->asking = false;
     if (value->type == RESP_ERROR) {
+        cluster->doubted = true;
         health_trouble(cluster->asked, redis_failure_of(value->str));
         return EA_OK;
     }
     if (value->type != RESP_ARRAY) {
         return EA_PROTOCOL;
+    }
+    if (value->n == 0) {
+        take_none(cluster);
+        return EA_OK;
     }
     struct redis_server **owners = mem_zalloc(REDIS_SLOTS * sizeof(struct redis_server *));
     for (size_t i = 0; i < value->n; i++) {
@@ -172,15 +190,32 @@ static void map_lost(struct redis_conn *conn, struct redis_call *call)
     cluster->asking = false;
 }
 
+/* The same one as before, so that servers that see different things (one is cut off from the rest) do not take turns;
+ * unless what it says does not serve. */
+static struct redis_server *whom_to_ask(const struct redis_cluster *cluster)
+{
+    struct redis_server *first = cluster->asked != NULL ? cluster->asked : cluster->servers;
+    struct redis_server *server = first;
+    if (cluster->asked != NULL && cluster->doubted) {
+        server = first->next != NULL ? first->next : cluster->servers;
+    }
+    struct redis_server *end = server;
+    do {
+        if (conn_is_ready(&server->conn) && !server->leaving) {
+            return server;
+        }
+        server = server->next != NULL ? server->next : cluster->servers;
+    } while (server != end);
+    return NULL;
+}
+
 static void ask(struct redis_cluster *cluster)
 {
-    struct redis_server *server = cluster->servers;
-    while (server != NULL && !conn_is_ready(&server->conn)) {
-        server = server->next;
-    }
+    struct redis_server *server = whom_to_ask(cluster);
     if (server == NULL || cluster->asking || cluster->lane->store->closing) {
         return;
     }
+    cluster->doubted = false;
     cluster->asking = true;
     cluster->asked = server;
     cluster->call = (struct redis_call){.replies = 1, .reply = take_map, .lost = map_lost};
@@ -201,11 +236,21 @@ static void refresh(struct loop *loop, struct loop_timer *timer)
     struct redis_cluster *cluster = CONTAINER_OF(timer, struct redis_cluster, refresh);
     bool whole = cluster->known;
     free_left(cluster);
-    ask(cluster);
     for (unsigned slot = 0; whole && slot < REDIS_SLOTS; slot++) {
         whole = cluster->owners[slot] != NULL && conn_is_ready(&cluster->owners[slot]->conn);
     }
+    cluster->doubted = cluster->doubted || !whole;
+    ask(cluster);
     plan_refresh(cluster, whole ? REFRESH_MS : 5 * REFRESH_MIN_MS);
+}
+
+void cluster_down(struct redis_server *server)
+{
+    struct redis_lane *lane = server->lane;
+    if (lane->clusters != NULL && lane->clusters[server->node].asked == server) {
+        lane->clusters[server->node].doubted = true;
+    }
+    cluster_moved(server);
 }
 
 void cluster_moved(struct redis_server *server)

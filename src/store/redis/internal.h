@@ -231,7 +231,8 @@ void cluster_init(struct redis_lane *lane);
 void cluster_fini(struct redis_lane *lane);
 struct redis_server *cluster_owner(struct redis_lane *lane, unsigned node, unsigned slot);
 void cluster_server_up(struct redis_server *server);
-void cluster_moved(struct redis_server *server); /* MOVED, ASK, ... were answered */
+void cluster_moved(struct redis_server *server); /* MOVED was answered */
+void cluster_down(struct redis_server *server);  /* CLUSTERDOWN: it may be cut off from its cluster */
 /* The server of that name in the same cluster; a new one begins to connect. NULL: that is no name. */
 struct redis_server *cluster_server(struct redis_server *server, struct str host, uint64_t port);
 void cluster_set_owner(struct redis_server *owner, unsigned slot);

@@ -94,8 +94,11 @@ static void look_at_failure(struct redis_server *server, const struct redis_fail
     if (redis_failure_is(failure, "NOSCRIPT")) {
         conn_load_scripts(&server->conn);
     }
-    if (redis_failure_is(failure, "MOVED") || redis_failure_is(failure, "CLUSTERDOWN")) {
+    if (redis_failure_is(failure, "MOVED")) {
         cluster_moved(server);
+    }
+    if (redis_failure_is(failure, "CLUSTERDOWN")) {
+        cluster_down(server);
     }
     if (server->trouble != failure) {
         health_trouble(server, failure);
