@@ -30,6 +30,7 @@ static void tell(struct redis_store *store, struct redis_health *health, const c
     uv_mutex_lock(&store->lock);
     enum quorum_node_state before = health->state;
     bool news = note(health, state, why);
+    bool starting = store->lanes_started < store->n_lanes;
     uv_mutex_unlock(&store->lock);
     if (!news || store->closing) {
         return;
@@ -40,6 +41,10 @@ static void tell(struct redis_store *store, struct redis_health *health, const c
                  LOG_TEXT("was", quorum_node_state_word(before)));
     } else if (state == QUORUM_NODE_CHECKING) {
         log_debug("redis", "node is being looked at", LOG_TEXT("node", name), LOG_TEXT("why", why));
+    } else if (state == QUORUM_NODE_RECOVERING && starting) {
+        /* Every new deployment begins so, and is over it in a moment: nothing to be alarmed by. */
+        log_info("redis", "node does not count yet", LOG_TEXT("node", name), LOG_TEXT("state", word),
+                 LOG_TEXT("why", why));
     } else {
         log_warning("redis", "node does not count", LOG_TEXT("node", name), LOG_TEXT("state", word),
                     LOG_TEXT("why", why));
