@@ -5,7 +5,10 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from harness.agent import Agent  # noqa: E402
+from harness.agent import VARIANT, Agent  # noqa: E402
+
+# What has nothing of a build in it, or is about what is installed, is tested once.
+collect_ignore = [] if VARIANT == "release" else ["test_container.py", "test_library_installed.py", "test_manuals.py"]
 
 
 @pytest.fixture
