@@ -18,7 +18,7 @@
 #define GAP_US      INT64_C(500)        /* between candidates, on average */
 #define BURST       256                 /* and at once */
 #define BACKLOG_MAX ((size_t)64 * 1024) /* bytes: that server has enough to do */
-#define HOUR_MS     INT64_C(3600000)
+#define QUARTER_MS  INT64_C(21600000)   /* of a day */
 #define WEEK_MS     INT64_C(604800000)
 
 /* When somebody was told of last. A small table without chains: what is overwritten is told of once more. */
@@ -131,11 +131,11 @@ void redis_notes_flush(struct redis_group *group)
 /* --- those that lead --- */
 
 /* The meta is written when a tenure begins and must outlive it. To ask for that with every extension would be a command
- * more each time; so it is done by chance, once an hour on average for who extends once a term. */
+ * more each time; so it is done by chance, four times a day on average for who extends once a term. */
 void redis_notes_extended(struct redis_server *server, const struct quorum_command *command)
 {
     struct redis_lane *lane = server->lane;
-    uint64_t terms = command->term_ms < HOUR_MS ? (uint64_t)(HOUR_MS / command->term_ms) : 1;
+    uint64_t terms = command->term_ms < QUARTER_MS ? (uint64_t)(QUARTER_MS / command->term_ms) : 1;
     struct buf *out = rng_below(loop_rng(lane->loop), terms) == 0 ? begin(server) : NULL;
     if (out != NULL) {
         char key[REDIS_KEY_BYTES_MAX];
