@@ -122,6 +122,11 @@ class Node:
         n = int(meta["n"])
         return [meta[f"e{i % 100}"].split("\t") for i in range(max(n - 100, 0), n)]
 
+    def expire_in(self, ms):
+        at = self.now() + ms
+        for key in ("p/e", "p/tenure/default/e"):
+            self.call("PEXPIREAT", key, at)
+
     def vanish(self, ago):
         """The lease has expired so many milliseconds ago, as far as the fence can tell."""
         self.call("PEXPIREAT", "p/fence/default/e", self.now() - ago + WEEK)
@@ -593,12 +598,10 @@ def test_who_led_is_a_candidate_from_when_it_was_last_seen(node):
 
     node.lead("A", token=100, px=5000)
     assert candidates() == {}, "a leader is shown by its tenure"
-    for key in ("p/e", "p/tenure/default/e"):
-        node.call("PEXPIREAT", key, node.now() + 2000)
+    node.expire_in(2000)
     assert node.handover("B", 200, owner(2))[0] == "ok"
     assert candidates() == {"A\t3": 3}
-    node.call("PEXPIREAT", "p/e", node.now() + 4000)
-    node.call("PEXPIREAT", "p/tenure/default/e", node.call("PEXPIRETIME", "p/e"))
+    node.expire_in(4000)
     assert node.resign("B", 200)[0] == "ok"
     assert candidates() == {"A\t3": 3, "B\t1": 1}
     assert node.call("PTTL", "p/candidates/default/e") > 59000
