@@ -257,6 +257,7 @@ void cluster_moved(struct redis_server *server)
 {
     struct redis_lane *lane = server->lane;
     if (lane->clusters != NULL && !lane->store->closing) {
+        conn_recheck(&server->conn); /* it may have become a replica */
         struct redis_cluster *cluster = &lane->clusters[server->node];
         struct mono soon = mono_add_ms(loop_now(lane->loop), REFRESH_MIN_MS);
         if (!wheel_started(&cluster->refresh.entry) || mono_before(soon, cluster->refresh.entry.at)) {

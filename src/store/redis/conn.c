@@ -10,6 +10,8 @@
 #define BACKOFF_MIN_MS     50
 #define BACKOFF_MAX_MS     2000
 #define CONNECT_TIMEOUT_MS 1000
+#define RECHECK_MASTER_MS  INT64_C(10000)
+#define RECHECK_REPLICA_MS INT64_C(1000) /* it may become one that counts */
 /* A timer that comes later than this says that we were paused, not that the server was silent. */
 #define LATE_MS INT64_C(500)
 
@@ -210,6 +212,7 @@ static void lost_ours(struct redis_conn *conn, struct redis_call *call)
 {
     conn->loading_sent = conn->loading_sent && call != &conn->loading;
     conn->ping_sent = conn->ping_sent && call != &conn->ping;
+    conn->recheck_sent = conn->recheck_sent && call != &conn->recheck;
 }
 
 /* An error to PING (no right to it, a blocking script) is a sign of life too. */
@@ -239,6 +242,38 @@ void conn_load_scripts(struct redis_conn *conn)
     conn_flush(conn);
 }
 
+static enum err recheck_reply(struct redis_conn *conn, struct redis_call *call,
+                              const struct resp_value *value)
+{
+    conn->recheck_sent = false;
+    if (!greeting_is_same(conn, value)) {
+        drop(conn, conn->hello.master ? "it is no longer the master that it was, and is looked at anew"
+                                      : "it is no longer the replica that it was, and is looked at anew");
+    }
+    return EA_OK;
+}
+
+void conn_recheck(struct redis_conn *conn)
+{
+    if (!conn_is_ready(conn) || conn->recheck_sent || conn->options.channel.n > 0) {
+        return;
+    }
+    conn->recheck = (struct redis_call){.replies = 1, .reply = recheck_reply, .lost = lost_ours};
+    greeting_write_recheck(&conn->output);
+    conn->recheck_sent = true;
+    conn->rechecked = loop_now(conn->options.loop);
+    conn_sent(conn, &conn->recheck);
+    conn_flush(conn);
+}
+
+static void recheck_if_due(struct redis_conn *conn)
+{
+    int64_t ms = conn->hello.master ? RECHECK_MASTER_MS : RECHECK_REPLICA_MS;
+    if (mono_sub(loop_now(conn->options.loop), conn->rechecked) >= ms * 1000) {
+        conn_recheck(conn);
+    }
+}
+
 static void watch_silence(struct redis_conn *conn)
 {
     struct loop *loop = conn->options.loop;
@@ -255,6 +290,7 @@ static void watch_silence(struct redis_conn *conn)
         conn_sent(conn, &conn->ping);
         conn_flush(conn);
     }
+    recheck_if_due(conn);
     set_timer(conn, conn->options.silence_ms / 8 + 1);
 }
 
@@ -265,6 +301,7 @@ static void become_ready(struct redis_conn *conn)
     sm_move(&conn->sm, READY);
     conn->backoff_ms = BACKOFF_MIN_MS;
     conn->hello.since = loop_now(conn->options.loop);
+    conn->rechecked = conn->hello.since;
     set_timer(conn, conn->options.silence_ms / 8 + 1);
     conn->options.up(conn);
 }

@@ -77,8 +77,11 @@ struct redis_conn {
     struct redis_call greeting;
     struct redis_call loading;
     struct redis_call ping;
+    struct redis_call recheck;
+    struct mono rechecked; /* or greeted */
     bool loading_sent;
     bool ping_sent;
+    bool recheck_sent;
     bool over;
     char why[sizeof((struct error *)0)->text];
     uint64_t misfits; /* connections that ended because a reply did not fit */
@@ -114,6 +117,12 @@ size_t conn_backlog(const struct redis_conn *conn);
 
 /* NOSCRIPT was answered: loads them all again. While READY. */
 void conn_load_scripts(struct redis_conn *conn);
+
+/*
+ * Something says that the server is no longer what it said at the greeting: master or replica, and of which data. It is
+ * asked, and if so the connection is made anew. That is also done by itself now and then.
+ */
+void conn_recheck(struct redis_conn *conn);
 
 /* The connection must end: for a reply that does not fit. Counted. */
 void conn_misfit(struct redis_conn *conn, const char *why);

@@ -158,6 +158,24 @@ static enum err take_info(struct redis_conn *conn, const struct resp_value *valu
     return EA_OK;
 }
 
+void greeting_write_recheck(struct buf *out)
+{
+    resp_begin(out, 2);
+    resp_add(out, STR("INFO"));
+    resp_add(out, STR("replication"));
+}
+
+bool greeting_is_same(const struct redis_conn *conn, const struct resp_value *value)
+{
+    if (value->type != RESP_STRING) {
+        return true;
+    }
+    struct str role = fact(value->str, "role");
+    struct str id = fact(value->str, "master_replid");
+    bool same_role = role.n == 0 || str_eq(role, STR("master")) == conn->hello.master;
+    return same_role && (id.n == 0 || str_eq(id, str_of(conn->hello.replication_id)));
+}
+
 enum err greeting_take_fact(struct redis_conn *conn, unsigned left, const struct resp_value *value,
                             struct error *error)
 {

@@ -18,4 +18,9 @@ enum err greeting_take_fact(struct redis_conn *conn, unsigned left, const struct
 enum err greeting_take_preparation(struct redis_conn *conn, unsigned left, const struct resp_value *value,
                                    struct error *error) EA_MUST_CHECK;
 
+/* Asks whether the server still is what it said; one reply. */
+void greeting_write_recheck(struct buf *out);
+/* Whether it is. What is no answer changes nothing. */
+bool greeting_is_same(const struct redis_conn *conn, const struct resp_value *value);
+
 #endif

@@ -237,7 +237,8 @@ void seat_move(struct redis_seat *seat, struct redis_server *server)
     if (server != NULL) {
         seat->next = server->seats;
         server->seats = seat;
-        if (seat->up) { /* in a moment, and not within an answer of the old server */
+        if (seat->up) {                  /* in a moment, and not within an answer of the old server */
+            conn_recheck(&server->conn); /* it may have been a replica until now */
             seat->arriving = true;
             loop_timer_start(seat->group->lane->loop, &seat->retry, loop_now(seat->group->lane->loop));
         } else if (conn_is_ready(&server->conn)) {

@@ -100,6 +100,9 @@ static void look_at_failure(struct redis_server *server, const struct redis_fail
     if (redis_failure_is(failure, "CLUSTERDOWN")) {
         cluster_down(server);
     }
+    if (redis_failure_is(failure, "READONLY") || redis_failure_is(failure, "MASTERDOWN")) {
+        conn_recheck(&server->conn);
+    }
     if (server->trouble != failure) {
         health_trouble(server, failure);
     }
