@@ -1,10 +1,29 @@
 /* A server's bytes as replies to each kind of command: store/redis/resp.c, wire_read.c. The first byte picks the
- * verb, the second the edition and the size of the pieces. */
+ * verb, the second the edition and the size of the pieces. And as what a node remembers: recall.c. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "store/redis/recall.h"
 #include "store/redis/wire.h"
+
+static void remember(const struct resp_value *value)
+{
+    static const struct quorum_now now = {{INT64_C(1000000)}, {INT64_C(1700000000000000)}};
+    struct arena arena;
+    struct recall recall;
+    struct election_request request = {.op = OP_INFO};
+    arena_init(&arena, NULL, 0);
+    recall_init(&recall, 1, &arena);
+    (void)!recall_take_meta(&recall, 0, value);
+    (void)!recall_take_candidates(&recall, value);
+    (void)!recall_take_fence(&recall, value, now.wall);
+    recall_answer(&recall, now, &request);
+    if (request.info.n_events > ELECTION_EVENTS_KEPT || request.info.n_candidates > RECALL_CANDIDATES_MAX) {
+        abort();
+    }
+    arena_reset(&arena);
+}
 
 static void take(const struct quorum_command *command, enum redis_edition edition, unsigned left,
                  const struct resp_value *value)
@@ -20,6 +39,7 @@ static void take(const struct quorum_command *command, enum redis_edition editio
         (void)!wire_read_look(value, i, 3, &reply, &failure);
         (void)!wire_read_read(value, i, 3, &reply, &failure);
     }
+    remember(value);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

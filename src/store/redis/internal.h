@@ -9,7 +9,7 @@
  *   cluster.c  the slot map of each Redis Cluster, and which server owns a group's slot
  *   health.c   what is told about nodes: status, log lines
  *   info.c     OP_INFO beyond the tenure;  recall.c  what several nodes remember, put together;  list.c  OP_LIST
- *   notes.c    what servers are told for display: who lost;  beat.c  who lives
+ *   notes.c    what servers are told for display: who lost, as far as throttle.c lets it;  beat.c  who lives
  *   listen.c   a watched store listens to the nodes' notices;  news.c  what they add up to
  *   census.c    elections led, per kind
  *   conn.c, greeting.c, resp.c, wire_*.c, keys.c, url.c, failure.c, script.h: one server, without the quorum
@@ -31,6 +31,7 @@
 #include "store/redis/census.h"
 #include "store/redis/conn.h"
 #include "store/redis/redis.h"
+#include "store/redis/throttle.h"
 #include "store/redis/wire.h"
 #include "store/store.h"
 
@@ -110,7 +111,7 @@ struct redis_lane {
     bool was_up;
     bool is_up;
     struct census census;
-    struct redis_notes *notes;
+    struct throttle *losers; /* notes.c */
 };
 
 /* What was last told about a node. */
@@ -260,8 +261,6 @@ void listen_free(struct redis_listen *listen);
 void listen_learnt(struct redis_store *store, const struct election_request *request);
 
 /* --- notes.c --- */
-
-struct redis_notes *redis_notes_new(void); /* of a lane; ends with mem_free() */
 
 /* A candidate of the group campaigned and lost. It is told to the servers with redis_notes_flush(), at the turn's end. */
 void redis_notes_lost(struct redis_group *group, const struct quorum_names *names, int32_t priority);

@@ -4,7 +4,7 @@
  * it would cost much.
  *
  * A losing campaign is one round trip of native commands. So each candidate is told of now and then, not with each of its
- * campaigns; what came together in a turn travels as one script call per server; and only so many a second.
+ * campaigns (throttle.h), and what came together in a turn travels as one script call per server.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,29 +13,9 @@
 #include "base/mem.h"
 #include "store/redis/internal.h"
 
-#define AGAIN_MS    10000               /* a candidate that goes on campaigning is told of again */
-#define MARKS       16384               /* a power of two */
-#define GAP_US      INT64_C(500)        /* between candidates, on average */
-#define BURST       256                 /* and at once */
 #define BACKLOG_MAX ((size_t)64 * 1024) /* bytes: that server has enough to do */
 #define QUARTER_MS  INT64_C(21600000)   /* of a day */
 #define WEEK_MS     INT64_C(604800000)
-
-/* When somebody was told of last. A small table without chains: what is overwritten is told of once more. */
-struct mark {
-    uint64_t hash;
-    struct mono at;
-};
-
-struct redis_notes {
-    struct mono free_at; /* of the rate: ahead of the present by what was told of too early */
-    struct mark marks[MARKS];
-};
-
-struct redis_notes *redis_notes_new(void)
-{
-    return mem_zalloc(sizeof(struct redis_notes));
-}
 
 /* --- calls that nobody waits for --- */
 
@@ -66,37 +46,11 @@ static struct buf *begin(struct redis_server *server)
 
 /* --- those that lost --- */
 
-/* Its own mark, or the one that it may overwrite: the older of two. */
-static struct mark *mark_of(struct redis_notes *notes, uint64_t hash)
-{
-    struct mark *a = &notes->marks[hash % MARKS];
-    struct mark *b = &notes->marks[(hash >> 32) % MARKS];
-    if (a->hash == hash || b->hash == hash) {
-        return a->hash == hash ? a : b;
-    }
-    return mono_before(a->at, b->at) ? a : b;
-}
-
-static bool is_due(struct redis_notes *notes, uint64_t hash, struct mono now)
-{
-    struct mark *mark = mark_of(notes, hash);
-    if (mark->hash == hash && mono_before(now, mono_add_ms(mark->at, AGAIN_MS))) {
-        return false;
-    }
-    struct mono free_at = mono_before(notes->free_at, now) ? now : notes->free_at;
-    if (mono_sub(free_at, now) >= BURST * GAP_US) {
-        return false;
-    }
-    notes->free_at = mono_add_us(free_at, GAP_US);
-    *mark = (struct mark){hash, now};
-    return true;
-}
-
 void redis_notes_lost(struct redis_group *group, const struct quorum_names *names, int32_t priority)
 {
     struct redis_lane *lane = group->lane;
     uint64_t hash = str_hash(names->candidate, names->hash ^ lane->agent) + (uint32_t)priority;
-    if (!is_due(lane->notes, hash, loop_now(lane->loop))) {
+    if (!throttle_pass(lane->losers, hash, loop_now(lane->loop))) {
         return;
     }
     char text[NAME_BYTES_MAX + REDIS_KEY_BYTES_MAX];

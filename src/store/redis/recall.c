@@ -157,6 +157,7 @@ static void add_candidate(struct recall *recall, struct str name, int32_t priori
             return;
         }
     }
+    assert(recall->n_candidates < (size_t)recall->nodes * RECALL_CANDIDATES_MAX + 2);
     recall->candidates[recall->n_candidates++] = (struct election_candidate){
         .name = arena_str(recall->arena, name), .priority = priority, .last_seen = seen};
 }

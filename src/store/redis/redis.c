@@ -218,7 +218,7 @@ static void open_lane(struct redis_store *self, unsigned index)
     lane->agent = rng_next(&random) | 1; /* not 0 */
     lane->groups = mem_zalloc(self->groups * sizeof(struct redis_group *));
     census_init(&lane->census);
-    lane->notes = redis_notes_new();
+    lane->losers = mem_zalloc(sizeof *lane->losers);
     if (self->redis.mode == REDIS_CLUSTER) {
         cluster_init(lane);
         lane->groups[0] = group_new(lane, 0); /* tells whether a quorum can be had at all */
@@ -367,7 +367,7 @@ static void close_lane(struct redis_lane *lane)
     }
     cluster_fini(lane);
     census_fini(&lane->census);
-    mem_free(lane->notes);
+    mem_free(lane->losers);
     mem_free(lane->servers);
     mem_free(lane->groups);
 }

@@ -66,6 +66,6 @@ local function notice(at, e, action, token, leader, ago, priority)
     end
   end
   redis.pcall('HSET', KEYS[5], 'n', text(n), unpack(fields))
-  redis.pcall('PEXPIRE', KEYS[5], text(WEEK))
+  redis.pcall('PEXPIRE', KEYS[5], text(WEEK + (tonumber(term) or 0)))
   redis.pcall('PUBLISH', channel, table.concat({action, token, wall, kind, election, leader, previous, term}, '\t'))
 end
