@@ -337,11 +337,13 @@ static void samples_store_operation_duration(struct page *page)
     mem_free(all);
 }
 
+enum { NODE_UP, NODE_RECOVERING, NODE_DOWN, NODE_STATES }; /* as metrics_gauges says them */
+
 static void store_node(void *arg, const char *node, int now)
 {
-    static const char *const states[] = {"up", "recovering", "down"};
+    static const char *const states[NODE_STATES] = {"up", "recovering", "down"};
     struct page *page = arg;
-    for (int state = 0; state < 3; state++) {
+    for (int state = 0; state < NODE_STATES; state++) {
         begin_sample(page, METRICS_ID_store_node_state, "");
         add_label(page, "node", str_of(node));
         add_label(page, "state", str_of(states[state]));
@@ -356,6 +358,24 @@ static void samples_store_node_state(struct page *page)
         gauges->store_nodes(gauges->arg, store_node, page);
     } else if (gauges != NULL && gauges->store_node != NULL) {
         store_node(page, gauges->store_node, gauges->store_node_state);
+    }
+}
+
+static void count_down(void *arg, const char *node, int now)
+{
+    uint64_t *down = arg;
+    *down += now == NODE_DOWN;
+}
+
+/* The only store with nodes of its own is that on Redis. */
+static void samples_disconnected_redis_backends(struct page *page)
+{
+    const struct metrics_gauges *gauges = page->gauges;
+    if (gauges != NULL && gauges->store_nodes != NULL) {
+        uint64_t down = 0;
+        gauges->store_nodes(gauges->arg, count_down, &down);
+        begin_sample(page, METRICS_ID_disconnected_redis_backends, "");
+        end_sample(page, down);
     }
 }
 

@@ -330,6 +330,7 @@ def test_one_dead_node_of_three_is_not_noticed_two_are(agents, servers):
         assert extend(agent, "job", "a", 60000)[0] == 200
     states = [agent.metric("election_agent_store_node_state", node=f"127.0.0.1:{node.port}", state="down") for node in nodes]
     assert states == [1, 0, 0]
+    assert agent.metric("election_agent_disconnected_redis_backends") == 1
     walk_through(agent, "second")
     nodes[1].kill()
     wait_for(lambda: not agent.ready(), "readiness to go")

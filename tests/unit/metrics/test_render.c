@@ -68,6 +68,31 @@ static void gauges_are_read_at_the_scrape(void **state)
     metrics_free(m);
 }
 
+static void three_nodes(void *arg, void (*row)(void *row_arg, const char *node, int state), void *row_arg)
+{
+    row(row_arg, "a:1", 0);
+    row(row_arg, "b:2", 1);
+    row(row_arg, "c:3", 2);
+}
+
+static void a_store_of_several_nodes_shows_each_and_counts_those_that_are_down(void **state)
+{
+    struct metrics *m = make_metrics(1);
+    struct buf page = render(m, &gauges, false);
+    assert_null(value_of(&page, "election_agent_disconnected_redis_backends{agent=\"a\"}"));
+    buf_fini(&page);
+    const struct metrics_gauges nodes = {.store_nodes = three_nodes};
+    page = render(m, &nodes, false);
+    assert_sample(&page, "election_agent_disconnected_redis_backends{agent=\"a\"}", "1");
+    assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"a:1\",state=\"up\"}", "1");
+    assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"b:2\",state=\"recovering\"}",
+                  "1");
+    assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"c:3\",state=\"up\"}", "0");
+    assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"c:3\",state=\"down\"}", "1");
+    buf_fini(&page);
+    metrics_free(m);
+}
+
 static void no_kinds(void *arg, void (*row)(void *row_arg, struct str kind, uint64_t n), void *row_arg) {}
 
 static void a_kind_without_elections_stays_at_zero(void **state)
@@ -251,6 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gauges_are_read_at_the_scrape),
+        cmocka_unit_test(a_store_of_several_nodes_shows_each_and_counts_those_that_are_down),
         cmocka_unit_test(a_kind_without_elections_stays_at_zero),
         cmocka_unit_test(elections_of_a_flood_of_kinds_count_as_other),
         cmocka_unit_test(labels_from_outside_are_escaped),
