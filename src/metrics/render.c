@@ -371,12 +371,15 @@ static void count_down(void *arg, const char *node, int now)
 static void samples_disconnected_redis_backends(struct page *page)
 {
     const struct metrics_gauges *gauges = page->gauges;
-    if (gauges != NULL && gauges->store_nodes != NULL) {
-        uint64_t down = 0;
-        gauges->store_nodes(gauges->arg, count_down, &down);
-        begin_sample(page, METRICS_ID_disconnected_redis_backends, "");
-        end_sample(page, down);
+    uint64_t down = 0;
+    if (gauges == NULL) {
+        return;
     }
+    if (gauges->store_nodes != NULL) {
+        gauges->store_nodes(gauges->arg, count_down, &down);
+    }
+    begin_sample(page, METRICS_ID_disconnected_redis_backends, "");
+    end_sample(page, down);
 }
 
 static void samples_build_info(struct page *page)

@@ -67,6 +67,12 @@ void played_turn(void)
     (void)loop_step(played.loop);
 }
 
+void played_wait_us(int64_t us)
+{
+    clock_fake_advance_us(&played.clock, us);
+    played_turn();
+}
+
 bool played_is_asked(void)
 {
     return played.request != NULL;

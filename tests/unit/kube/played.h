@@ -20,6 +20,9 @@ struct loop *played_loop(void);
 /* Lets the loop do what is due. */
 void played_turn(void);
 
+/* Lets time pass, and the loop do what is due then. */
+void played_wait_us(int64_t us);
+
 /* Whether a request is under way; never more than one is. Its path. */
 bool played_is_asked(void);
 const char *played_path(void);
