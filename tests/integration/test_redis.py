@@ -436,6 +436,21 @@ def test_the_documented_rights_are_enough_and_a_missing_one_is_named(agents, ser
     wait_for(lambda: says(agent, "takes commands again"), "the news of the log")
 
 
+@pytest.mark.parametrize("right", ["eval", "time", "hset"])
+def test_a_right_that_keeps_a_fresh_deployment_from_its_start_is_named_with_node_and_cure(agents, servers, right):
+    """What is asked about a node itself is refused: directly, or what a script runs."""
+    [node] = servers(1)
+    node.call("ACL", "SETUSER", "ela", "on", ">pw", "resetkeys", "~ela/*", "resetchannels", "&ela/events", "-@all", *ACL, f"-{right}")
+    agent = agents(**on([f"redis://ela:pw@127.0.0.1:{node.port}"])).spawn()
+    wait_for(lambda: says(agent, "node refuses commands", f"127.0.0.1:{node.port}", "NOPERM", "docs/redis.md"), "the log")
+    wait_for(lambda: _answers(agent), "the listener")
+    status, _, why = agent.http("GET", "/readyz")
+    assert status != 200 and f"127.0.0.1:{node.port}" in why and "docs/redis.md lists the rights" in why, why
+    node.call("ACL", "SETUSER", "ela", f"+{right}")
+    wait_for(agent.ready, "the agent to be ready")
+    walk_through(agent)
+
+
 def test_a_full_server_fails_and_says_what_cures_it(agents, servers):
     nodes = servers(3)
     agent = agents(**on(nodes)).start()

@@ -7,7 +7,7 @@ from harness import history
 from harness.agent import SLOW, wait_for
 from harness.redis import RedisError
 from test_crash import Crowd
-from test_redis import ACL, campaign, extend, make_cluster, on, resign, says, servers, walk_through  # noqa: F401
+from test_redis import ACL, campaign, extend, make_cluster, names_of, on, resign, says, servers, walk_through, watching  # noqa: F401
 
 
 def urls_of(clusters):
@@ -152,9 +152,9 @@ def take_out(nodes, gone):
     gone.call("CLUSTER", "RESET", "HARD")
 
 
-def maps_drawn(node):
-    """How often it was asked for the map of its cluster."""
-    stats = [line for line in node.call("INFO", "commandstats").split("\r\n") if line.startswith("cmdstat_cluster|slots:calls=")]
+def calls_of(node, command):
+    """How often it has carried out a command."""
+    stats = [line for line in node.call("INFO", "commandstats").split("\r\n") if line.startswith(f"cmdstat_{command}:calls=")]
     return int(stats[0].split("=")[1].split(",")[0]) if stats else 0
 
 
@@ -169,8 +169,8 @@ def test_a_server_that_is_taken_out_of_its_cluster_does_not_draw_the_map(agents,
     for agent in (before, after):
         for i in range(20):
             wait_for(lambda i=i: campaign(agent, f"e{i}", "x", 2000)[1].get("elected"), f"election {i}", 20)
-    drawn = [maps_drawn(node) for node in nodes[1:]]
-    wait_for(lambda: [maps_drawn(node) for node in nodes[1:]] > drawn, "another look at the map", 20)
+    drawn = [calls_of(node, "cluster|slots") for node in nodes[1:]]
+    wait_for(lambda: [calls_of(node, "cluster|slots") for node in nodes[1:]] > drawn, "another look at the map", 20)
     assert before.ready() and after.ready()
     assert campaign(after, "next", "x", 2000)[1]["elected"]
 
@@ -225,3 +225,38 @@ def test_a_slot_that_moves_in_two_clusters_of_three_never_has_two_leaders(agents
     assert {status for status, _ in answers} <= {200, 412}, answers
     assert rival.elected_at > valid_until, answers[-5:]
     assert rival.token > int(won["token"])
+
+
+# --- rights ---
+
+CLUSTER_ACL = [*ACL, "+asking", "+cluster|slots"]
+
+
+def test_the_documented_rights_are_enough_for_clusters_too(agents, servers):  # noqa: F811
+    """Also for a slot that moves, and after it."""
+    clusters = [make_cluster(servers, 3), make_cluster(servers, 1), make_cluster(servers, 1)]
+    for node in sum(clusters, []):
+        node.call("ACL", "SETUSER", "ela", "on", ">pw", "resetkeys", "~ela/*", "resetchannels", "&ela/events", "-@all", *CLUSTER_ACL)
+    urls = [url.replace("redis://", "redis://ela:pw@") for url in urls_of(clusters)]
+    agent = watching(agents, "agent", **on(urls, REDIS_MODE="cluster")).start()
+    walk_through(agent)
+    nodes = clusters[0]
+    slot = slot_of(nodes[0], "e0")
+    source = owner_of(nodes, slot)
+    target = nodes[(nodes.index(source) + 1) % 3]
+    assert campaign(agent, "e0", "x", 60000)[1]["elected"]
+    target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.call("CLUSTER", "MYID"))
+    source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.call("CLUSTER", "MYID"))
+    for key in source.call("CLUSTER", "GETKEYSINSLOT", slot, 100):
+        source.call("MIGRATE", "127.0.0.1", target.port, key, 0, 5000)
+    asked = calls_of(target, "asking")
+    wait_for(lambda: extend(agent, "e0", "x", 60000)[0] == 200 and calls_of(target, "asking") > asked, "an extension by ASK")
+    move_slot(nodes, slot, source, target)
+    assert extend(agent, "e0", "x", 60000)[0] == 200
+    assert names_of(agent)["leaders"]
+    assert not says(agent, "NOPERM"), [line for line in agent.log if "NOPERM" in line]
+    for node in nodes:
+        node.call("ACL", "SETUSER", "ela", "-cluster|slots")
+    other = agents("other", **on([urls[0]], REDIS_MODE="cluster")).spawn()
+    wait_for(lambda: says(other, "NOPERM", "docs/redis.md"), "the missing right to be named")
+    assert not other.ready()

@@ -87,6 +87,52 @@ def test_a_node_that_becomes_a_replica_is_named_and_does_not_count_until_it_is_a
     assert campaign(agent, "after", "a")[1]["elected"]
 
 
+def test_a_node_that_loses_its_master_is_named_and_comes_back_when_it_is_a_master_again(agents, servers):  # noqa: F811
+    nodes = servers(3, "--replica-serve-stale-data", "no")
+    agent = agents(**on(nodes, LEASE_MAX_TERM="2s")).start()
+    assert campaign(agent, "job", "a", 2000)[1]["elected"]
+    nodes[0].call("REPLICAOF", "127.0.0.1", 1)
+
+    def is_named():
+        assert extend(agent, "job", "a", 2000)[0] == 200
+        return says(agent, str(nodes[0].port), "does not count", "MASTERDOWN", "name the master")
+
+    wait_for(is_named, "the lost master to be named")
+    nodes[0].call("REPLICAOF", "NO", "ONE")
+
+    def is_back():
+        assert extend(agent, "job", "a", 2000)[0] == 200
+        return ready_at_last(agent, nodes[0])
+
+    wait_for(is_back, "its return", 20)
+
+
+def test_a_node_that_loads_its_data_is_named_and_comes_back_by_itself(agents, servers):  # noqa: F811
+    nodes = servers(3)
+    agent = agents(**on(nodes, LEASE_MAX_TERM="2s")).start()
+    assert campaign(agent, "job", "a", 2000)[1]["elected"]
+    loading = nodes[0]
+    loading.call("EVAL", "for i = 1, 5000 do redis.call('SET', 'other/' .. i, 'x') end", 0)
+    loading.call("SAVE")
+    loading.kill()
+    # Half a millisecond a key, and clients are heard in between.
+    loading.options += ("--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024")
+    loading.start()
+
+    def is_named():
+        assert extend(agent, "job", "a", 2000)[0] == 200
+        return says(agent, str(loading.port), "LOADING", "comes back by itself")
+
+    wait_for(is_named, "what it does to be named")
+
+    def is_back():
+        assert extend(agent, "job", "a", 2000)[0] == 200
+        return ready_at_last(agent, loading)
+
+    wait_for(is_back, "its return", 30)
+    assert loading.call("EXISTS", "other/1") == 1
+
+
 # --- replies that are none ---
 
 @pytest.mark.parametrize("reply", [

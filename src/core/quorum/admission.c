@@ -263,6 +263,9 @@ static void bring_on_all(struct quorum *q, const struct census *c)
     int64_t longest_ms = max_term(q->options.max_term_ms, c->any_term_ms);
     uint64_t wall = q->now.wall.us > 0 ? (uint64_t)q->now.wall.us : 0;
     uint64_t floor = max_token(max_token(c->any_floor, q->hlc.last), wall < HLC_LIMIT ? wall : 0);
+    /* The last raise may be among what was lost. An agent (or another lane of this one) that met a ceiling and raised it
+     * gives tokens up to so far above it. */
+    floor = floor < HLC_LIMIT - 1 - QUORUM_AHEAD_US ? floor + QUORUM_AHEAD_US : floor;
     for (unsigned i = 0; i < q->n; i++) {
         struct node *node = &q->nodes[i];
         if (node_state(node) != QUORUM_NODE_RECOVERING || node->out) {

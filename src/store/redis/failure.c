@@ -48,9 +48,16 @@ static struct str inner(struct str error)
     return error;
 }
 
+/* A right that a script lacks is no NOPERM before 7.2: "ERR The user executing the script can't run this command ...". */
+static bool lacks_right(struct str error)
+{
+    static const char words[] = "user executing the script can't";
+    return error.n > 0 && memmem(error.p, error.n, words, sizeof words - 1) != NULL;
+}
+
 const struct redis_failure *redis_failure_of(struct str error)
 {
-    struct str word = first_word(inner(error));
+    struct str word = lacks_right(error) ? STR("NOPERM") : first_word(inner(error));
     const struct redis_failure *row = failures;
     while (row->word.n > 0 && !str_eq(row->word, word)) {
         row++;

@@ -149,6 +149,11 @@ static void explain(struct redis_store *store, char *out, size_t cap)
             at += snprintf(out + at, cap - (size_t)at, "; %s %s: %s", health->name,
                            quorum_node_state_word(health->state), health->why);
         }
+        bool stuck = health->state == QUORUM_NODE_CHECKING || health->state == QUORUM_NODE_RECOVERING;
+        if (stuck && health->trouble != NULL && at > 0 && (size_t)at < cap) {
+            at +=
+                snprintf(out + at, cap - (size_t)at, ", but it refuses commands: %s", health->trouble->cure);
+        }
     }
 }
 
