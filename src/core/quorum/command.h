@@ -102,7 +102,7 @@ struct quorum_names {
  *             those of the hello facts of the connection that carries the command.
  *   write(name, t, owner): lease = name, tenure = (t, owner, name), both with PX = max(term_ms, what is
  *             left of this name's own lease).
- *   refresh:  the fence's expiry is set to 7 days again.
+ *   refresh:  the fence expires 7 days after the lease again.
  *
  * VERB(NAME, word, script): a script runs in one piece on its node; others are plain commands.
  */
