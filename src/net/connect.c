@@ -4,7 +4,7 @@
  *         │                 │   └─┘ next address                                 │
  *         └─────────────────┴───── no address left, deadline, cancel ────────────┘
  *
- * OVER waits for what libuv still has of ours (a request in the thread pool, a handle that closes).
+ * OVER waits for the handle that libuv still has of ours.
  */
 #include "net/connect.h"
 
@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "base/sm.h"
+#include "net/lookup.h"
 #include "net/plain.h"
 #include "net/tls_private.h"
 
@@ -47,16 +48,15 @@ struct connect {
     struct mono deadline;
     struct sm sm;
 
-    uv_getaddrinfo_t request;
-    bool requested;         /* libuv has the request */
-    struct addrinfo *found; /* of getaddrinfo(), or NULL */
+    struct lookup *lookup;  /* RESOLVING, or NULL */
+    struct addrinfo *found; /* by it, or NULL */
     struct addrinfo *next;  /* to be tried */
     struct addrinfo given;  /* where the host is an address or a path */
     struct sockaddr_storage given_address;
 
-    uv_poll_t poll;
-    bool polled; /* libuv has the handle */
-    int fd;      /* of the attempt, or -1 */
+    uv_poll_t poll; /* of the lookup, then of attempt after attempt */
+    bool polled;    /* libuv has the handle */
+    int fd;         /* of the attempt, or -1 */
     struct loop_timer timer;
     struct loop_task begin; /* so that done() is never called in connect_open() */
     struct error error;     /* of the last attempt */
@@ -70,8 +70,10 @@ struct connect {
 
 static void release(struct connect *c)
 {
-    if (!c->requested && !c->polled && !c->begin.queued) {
-        uv_freeaddrinfo(c->found);
+    if (!c->polled && !c->begin.queued) {
+        if (c->found != NULL) {
+            freeaddrinfo(c->found);
+        }
         if (c->tls != NULL) {
             tls_context_release(c->tls);
         }
@@ -87,7 +89,28 @@ static void drop_attempt(struct connect *c)
     }
 }
 
+static void drop_lookup(struct connect *c)
+{
+    if (c->lookup != NULL) {
+        lookup_close(c->lookup);
+        c->lookup = NULL;
+    }
+}
+
 static void on_poll_gone(uv_handle_t *handle);
+
+/* 0, or libuv's error. */
+static int watch(struct connect *c, int fd, int events, uv_poll_cb on_event)
+{
+    int rc = uv_poll_init(loop_uv(c->loop), &c->poll, fd);
+
+    if (rc == 0) {
+        c->poll.data = c;
+        c->polled = true;
+        (void)uv_poll_start(&c->poll, events, on_event);
+    }
+    return rc;
+}
 
 static void stop_watching(struct connect *c)
 {
@@ -103,9 +126,7 @@ static void to_over(struct connect *c)
     loop_timer_stop(c->loop, &c->timer);
     stop_watching(c);
     drop_attempt(c);
-    if (c->requested) {
-        (void)uv_cancel((uv_req_t *)&c->request); /* fails if it runs already; it comes back either way */
-    }
+    drop_lookup(c);
 }
 
 static void fail(struct connect *c)
@@ -212,16 +233,13 @@ static bool attempt(struct connect *c, struct addrinfo *address)
         note(c, -fd);
         return false;
     }
-    rc = uv_poll_init(loop_uv(c->loop), &c->poll, fd);
+    rc = watch(c, fd, UV_WRITABLE, on_poll);
     if (rc != 0) {
         (void)close(fd);
         note(c, -rc);
         return false;
     }
-    c->poll.data = c;
-    c->polled = true;
     c->fd = fd;
-    (void)uv_poll_start(&c->poll, UV_WRITABLE, on_poll);
     return true;
 }
 
@@ -265,6 +283,19 @@ static void try_next(struct connect *c)
     fail(c);
 }
 
+static void take_names(struct connect *c)
+{
+    c->found = lookup_take(c->lookup, &c->error);
+    drop_lookup(c);
+    if (c->found == NULL) {
+        fail(c);
+        return;
+    }
+    c->next = c->found;
+    sm_move(&c->sm, CONNECTING);
+    try_next(c);
+}
+
 static void on_poll_gone(uv_handle_t *handle)
 {
     struct connect *c = handle->data;
@@ -272,6 +303,9 @@ static void on_poll_gone(uv_handle_t *handle)
     loop_enter(c->loop);
     c->polled = false;
     switch (sm_now(&c->sm)) {
+    case RESOLVING:
+        take_names(c);
+        break;
     case CONNECTING:
         try_next(c);
         break;
@@ -300,35 +334,28 @@ static void on_timer(struct loop *loop, struct loop_timer *timer)
 
 /* --- names --- */
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
+static void on_resolved(uv_poll_t *handle, int status, int events)
 {
-    struct connect *c = request->data;
+    struct connect *c = handle->data;
 
     loop_enter(c->loop);
-    c->requested = false;
-    c->found = found;
-    if (sm_now(&c->sm) == OVER) {
-        release(c);
-        return;
+    if (sm_now(&c->sm) == RESOLVING) {
+        stop_watching(c); /* goes on when libuv has let go of the handle */
     }
-    if (status != 0) {
-        (void)error_set(&c->error, EA_IO, "cannot find the host %s: %s", c->host, uv_strerror(status));
-        fail(c);
-        return;
-    }
-    c->next = found;
-    sm_move(&c->sm, CONNECTING);
-    try_next(c);
 }
 
 static void resolve(struct connect *c)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    int rc = uv_getaddrinfo(loop_uv(c->loop), &c->request, on_resolved, c->host, NULL, &hints);
+    enum err err = lookup_open(&c->lookup, c->host, &c->error);
 
-    c->requested = rc == 0;
-    if (rc != 0) {
-        (void)error_set(&c->error, EA_IO, "cannot find the host %s: %s", c->host, uv_strerror(rc));
+    if (err == EA_OK) {
+        int rc = watch(c, lookup_fd(c->lookup), UV_READABLE, on_resolved);
+
+        if (rc != 0) {
+            err = error_set_errno(&c->error, EA_IO, -rc, "cannot look up the host %s", c->host);
+        }
+    }
+    if (err != EA_OK) {
         fail(c);
     }
 }
@@ -402,7 +429,6 @@ struct connect *connect_open(struct loop *loop, const struct connect_options *op
     c->deadline = options->deadline;
     c->port = options->port;
     c->fd = -1;
-    c->request.data = c;
     c->timer.fire = on_timer;
     c->begin.run = run_begin;
     sm_init(&c->sm, states, STATES, RESOLVING);

@@ -1,4 +1,4 @@
-/* Outgoing connections; resolved by libuv's getaddrinfo, tried address by address. Loop thread. */
+/* Outgoing connections: names are looked up (lookup.h) and their addresses tried one by one. Loop thread. */
 #ifndef EA_NET_CONNECT_H
 #define EA_NET_CONNECT_H
 

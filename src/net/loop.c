@@ -533,7 +533,7 @@ void loop_free(struct loop *loop)
     /* What handles that just closed have queued. */
     while (loop_step(loop)) {
     }
-    /* What the thread pool still does for us (a name being resolved) cannot be called off. */
+    /* What libuv's thread pool still does for us (the Kubernetes client's names) cannot be called off. */
     while (loop->uv.active_reqs.count > 0 || has_child(loop)) {
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
     }

@@ -283,7 +283,7 @@ static void cancelled_at_any_point_nothing_is_told_and_nothing_is_left(void **st
             (void)loop_step(f->loop);
         }
         connect_cancel(connect);
-        /* While the name is looked up: the thread pool's answer is taken by a later step at the earliest. */
+        /* While the name is looked up: the answer is taken by a later step at the earliest. */
         connect = dial(f, "localhost", listener_port(l), NULL);
         (void)loop_step(f->loop);
         connect_cancel(connect);
