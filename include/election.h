@@ -38,11 +38,12 @@
  *     Instances are independent of each other. Running out of memory is an error code, ELECTION_NOMEM.
  *
  * Threads. Every function may be called on any thread, but election_dispatch(), which belongs to the thread of the
- * program's loop. An instance has a thread for its connections (not with ELECTION_LOOP_PROGRAM) and one for on_start and
- * on_stop; all signals are blocked in them.
+ * program's loop. An instance has a thread for its connections (not with ELECTION_LOOP_PROGRAM), one for on_start and
+ * on_stop, and one for each host name while it is looked up; all signals are blocked in them.
  *
  * Memory. What a configuration points at is copied by election_run(). What the library passes to callbacks is valid
- * until they return. Names and texts are UTF-8 without control characters, terminated by a zero byte.
+ * until they return. Names and texts are UTF-8 without control characters, terminated by a zero byte. All descriptors
+ * are closed by exec(); two that all instances share stay open after the last one.
  *
  * Time is in milliseconds. Durations count suspended time; points in time are for people, since 1970-01-01T00:00:00Z.
  */

@@ -1,5 +1,7 @@
 """libelection on real Redis servers: leadership, and every way in which nodes and servers go wrong."""
 import os
+import pathlib
+import re
 import subprocess
 
 import pytest
@@ -272,11 +274,31 @@ def test_every_allocation_may_fail(servers):
 
 def test_only_its_own_names_can_be_seen():
     library = os.path.realpath(BUILD / "src/client/libelection.so")
-    names = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout.split("\n")
-    functions = [line.split()[2] for line in names if line.split()[1:2] == ["T"]]
-    assert len(functions) >= 20
-    assert [name for name in functions if not name.startswith("election_")] == []
-    assert [line for line in names if line and line.split()[1] not in ("T", "A")] == []
+    names = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout.splitlines()
+    functions = {line.split()[2] for line in names if line.split()[1] == "T"}
+    header = (pathlib.Path(__file__).parents[2] / "include/election.h").read_text()
+    declared = set(re.findall(r"^ELECTION_API [^(;]*?\b(\w+)\(", header, re.MULTILINE))
+    assert len(declared) >= 20 and all(name.startswith("election_") for name in declared)
+    assert functions == {f"{name}@@ELECTION_0" for name in declared}  # no more, no less, in one version
+    assert [line for line in names if line.split()[1] not in ("T", "A")] == []  # and no variable
+    dynamic = subprocess.run(["readelf", "-d", library], capture_output=True, text=True, check=True).stdout
+    assert "Library soname: [libelection.so.0]" in dynamic and "NODELETE" in dynamic
+
+
+def test_what_would_change_the_process_is_not_even_called():
+    """In our own code; libuv's parts for signals, programs and terminals come with it, and nothing of ours asks for them."""
+    archives = [BUILD / f"src/{path}" for path in ("client/libclient.a", "store/redis/libstore_redis.a", "net/libnet.a", "core/libcore.a",
+                                                   "base/libbase.a")]
+    assert all(path.exists() for path in archives)
+    names = subprocess.run(["nm", "-A", "--undefined-only", *archives], capture_output=True, text=True, check=True).stdout.splitlines()
+    calls = {(os.path.basename(line.split(":")[-2]).removesuffix(".o"), line.split()[-1]) for line in names if " U " in line}
+    called = {name for _, name in calls}
+    assert {"pthread_create", "epoll_ctl", "uv_run"} <= called
+    # The flight recorder's handlers are what a daemon asks for, by flight_install().
+    assert {file for file, name in calls if name == "sigaction"} <= {"flight.c"}
+    assert not called & {"exit", "_exit", "_Exit", "quick_exit", "atexit", "signal", "bsd_signal", "flight_install", "printf", "puts", "putchar", "perror",
+                         "vprintf", "setenv", "putenv", "unsetenv", "setlocale", "chdir", "umask", "srand", "rand", "strtok", "localtime",
+                         "uv_signal_start", "uv_spawn", "uv_tty_init", "uv_queue_work", "uv_getaddrinfo"}
 
 
 def test_a_program_can_be_linked_statically(tmp_path):

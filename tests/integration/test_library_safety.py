@@ -1,7 +1,10 @@
 """libelection: when leadership ends by itself, when it is handed over, and that nothing of it lasts too long or too short."""
+import os
+import subprocess
+
 import pytest
 
-from harness.agent import SLOW
+from harness.agent import BUILD, SLOW
 from test_library import TTL, node, overlap, pair, servers  # noqa: F401: fixtures
 
 LINE_US = 50_000 * SLOW  # so much later a line may be written than what it tells has happened
@@ -100,3 +103,13 @@ def test_the_last_hundred_events_are_kept(servers, node):
     assert acts[first:first + 8] == ["elected", "start_failed", "stepped_down", "resigned"] * 2
     tokens = [int(row[4]) for row in rows if row[3] == "elected"]
     assert tokens == sorted(set(tokens)) and len(tokens) > 10
+
+
+@pytest.mark.parametrize("scene", ["quiet", "instances", "threads", "abandoned", "fork", "slow"])
+def test_the_program_that_has_it_inside_is_left_alone(servers, scene):
+    """election_guest.c tells what is looked at."""
+    [server] = servers(1)
+    tsan = os.environ.get("TSAN_OPTIONS", "") + ":die_after_fork=0"  # the child makes threads of its own
+    done = subprocess.run([BUILD / "tests/unit/client/election_guest", scene, str(server.port), str(SLOW)], capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "TSAN_OPTIONS": tsan})
+    assert done.returncode == 0, done.stdout + done.stderr
