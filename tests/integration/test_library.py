@@ -195,7 +195,7 @@ def test_on_stop_is_abandoned_after_a_second(servers, node):
 
 
 def test_close_abandons_what_does_not_return(servers, node):
-    a = node(servers(1), "a", ignore=2000 * SLOW, close=200)
+    a = node(servers(1), "a", ignore=700 * SLOW, close=100)
     a.wait("start")
     assert a.ask("close", "closed") == "closed 9 9 leader 0"
     assert a.find("returns") is None
