@@ -112,7 +112,7 @@ def test_a_node_that_loads_its_data_is_named_and_comes_back_by_itself(agents, se
     agent = agents(**on(nodes, LEASE_MAX_TERM="2s")).start()
     assert campaign(agent, "job", "a", 2000)[1]["elected"]
     loading = nodes[0]
-    loading.call("EVAL", "for i = 1, 5000 do redis.call('SET', 'other/' .. i, 'x') end", 0)
+    loading.call("EVAL", "for i = 1, 2000 do redis.call('SET', 'other/' .. i, 'x') end", 0)
     loading.call("SAVE")
     loading.kill()
     # Half a millisecond a key, and clients are heard in between.
