@@ -38,6 +38,8 @@ enum err agent_new(struct agent **out, const struct agent_options *options,
 /* Serves until SIGTERM or SIGINT, then drains. Returns when all loops have ended. */
 void agent_run(struct agent *agent);
 
+/* After agent_run(), or instead of it: ends what is open (the store decides nothing any more) and frees all, the
+ * configuration too. */
 void agent_free(struct agent *agent);
 
 #endif

@@ -63,6 +63,7 @@ struct agent {
     struct loop_message drained_message;
 };
 
+/* What the configuration says of connections, in the servers' terms; the rest is http_limits_default. */
 struct http_limits agent_limits(const struct config *config);
 
 /* Connections that all workers have now, also those that have said nothing yet; `by` version and TLS. Any
@@ -79,6 +80,7 @@ void agent_close_kube(struct agent *agent);
 
 /* --- worker.c --- */
 
+/* Its loop, on the main thread; EA_IO. The worker is closed by the two functions below, also after an error. */
 enum err worker_open(struct agent *agent, struct worker *worker, unsigned index,
                      struct error *error) EA_MUST_CHECK;
 /* After the API is there: servers and listeners. *grpc_port and *http_port: 0 lets the kernel choose for the
@@ -101,6 +103,7 @@ void agent_worker_drained(struct agent *agent);
 
 /* --- signals.c --- */
 
+/* On loop 0: SIGTERM and SIGINT end the agent, SIGHUP reloads, SIGUSR1 writes the flight recorder. EA_IO. */
 enum err signals_open(struct agent *agent, struct error *error) EA_MUST_CHECK;
 void signals_close(struct agent *agent);
 

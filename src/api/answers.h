@@ -6,6 +6,7 @@
 
 #include "api/jwriter.h"
 
+/* Each writes one object; `response` is the message that the method's gRPC answer would be. */
 void answer_campaign(struct jwriter *json, const ProtobufCMessage *response);
 void answer_extend(struct jwriter *json, const ProtobufCMessage *response);
 void answer_resign(struct jwriter *json, const ProtobufCMessage *response);

@@ -61,6 +61,7 @@ void api_end_pods(struct api *api);
 /* No exchange may be left; the loops have stopped. */
 void api_free(struct api *api);
 
+/* What serves one loop: the `user` of its http_server. The api's; any thread may ask for it. */
 struct api_lane *api_lane(struct api *api, unsigned lane);
 
 /* Everything: gRPC, REST, probes, the metrics page. `user` is a struct api_lane. */

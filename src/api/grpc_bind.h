@@ -4,6 +4,8 @@
 
 #include "http/grpc.h"
 
+/* Decodes the message and calls the service; what is no such message is answered INVALID_ARGUMENT. `message` is valid
+ * during the call only. Loop thread. */
 void grpc_bind_call(struct grpc_call *grpc, struct str message);
 
 #endif

@@ -22,6 +22,7 @@ struct jwriter {
     bool comma;      /* the next element needs one before it */
 };
 
+/* Writes into `room`, the caller's; when that is full, into the arena, which then has what was written too. */
 void jwriter_init(struct jwriter *json, struct arena *arena, char *room, size_t room_bytes);
 
 /* `key` is NULL inside an array and at the top. At most 64 levels. */

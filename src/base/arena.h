@@ -42,6 +42,7 @@ static inline void *arena_alloc(struct arena *arena, size_t n)
     return p;
 }
 
+/* n zeroed bytes. */
 void *arena_zalloc(struct arena *arena, size_t n);
 
 /* A copy of s, followed by a terminator that is not counted. */

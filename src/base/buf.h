@@ -18,6 +18,7 @@ struct buf {
 
 #define BUF_EMPTY ((struct buf){NULL, 0, 0})
 
+/* Frees the bytes, and leaves BUF_EMPTY; clear keeps the memory for the next bytes. */
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b);
 

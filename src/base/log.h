@@ -52,6 +52,7 @@ struct log_sink {
     const struct clock *clock; /* NULL: the system's */
 };
 
+/* Copied. Before threads start. */
 void log_set_sink(const struct log_sink *sink);
 
 /* Where the lines of one thread go instead, not yet formatted: for a library, whose process has a log of its own. */
@@ -72,6 +73,8 @@ bool log_enabled(enum log_level level);
 bool log_level_parse(struct str s, enum log_level *out) EA_MUST_CHECK;
 const char *log_level_name(enum log_level level);
 
+/* One line, whatever the level: the macros below ask log_enabled() before they make the fields. Values are escaped. Any
+ * thread. */
 void log_write(enum log_level level, const char *part, const char *message, const struct log_field *fields,
                size_t n);
 

@@ -31,6 +31,7 @@ struct map {
 /* XXH3 of the bytes, seeded. */
 uint64_t str_hash(struct str s, uint64_t seed);
 
+/* Empty, without memory of its own yet. */
 void map_init(struct map *map);
 
 /* Frees the table, not the entries. */

@@ -22,6 +22,7 @@ struct mem_source {
 /* The source of this thread from now on; NULL: the heap. Returns the one before. */
 struct mem_source *mem_use(struct mem_source *fresh);
 
+/* As malloc, calloc, realloc and (dup) a copy of n bytes; n may be 0. */
 void *mem_alloc(size_t n) __attribute__((malloc, returns_nonnull, alloc_size(1), warn_unused_result));
 void *mem_zalloc(size_t n) __attribute__((malloc, returns_nonnull, alloc_size(1), warn_unused_result));
 void *mem_realloc(void *p, size_t n) __attribute__((returns_nonnull, alloc_size(2), warn_unused_result));

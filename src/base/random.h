@@ -16,6 +16,7 @@ void rng_seed(struct rng *rng, uint64_t seed);
 /* Seeds from the kernel (getrandom). Ends the process if the kernel has none to give. */
 void rng_seed_system(struct rng *rng);
 
+/* Any 64 bits. */
 uint64_t rng_next(struct rng *rng);
 
 /* Evenly in [0, bound); bound > 0. */

@@ -21,6 +21,7 @@ struct slab {
     struct slab_page *full;
 };
 
+/* object_bytes of one object, > 0; `keep` idle ones are not given back to the heap. */
 void slab_init(struct slab *slab, size_t object_bytes, size_t keep);
 
 /* All objects must have been freed. */

@@ -29,6 +29,7 @@ struct sm {
  */
 bool sm_table_is_sound(const struct sm_state *table, unsigned states, unsigned first);
 
+/* Begins in `first`; a move that the table does not have is a bug and asserted against; the name is the present state's. */
 void sm_init(struct sm *sm, const struct sm_state *table, unsigned states, unsigned first);
 void sm_move(struct sm *sm, unsigned to);
 const char *sm_name(const struct sm *sm);

@@ -49,6 +49,7 @@ bool str_eq_nocase(struct str a, struct str b);
 /* Byte order, shorter first when one is a prefix of the other: <0, 0, >0. */
 int str_cmp(struct str a, struct str b);
 
+/* Byte by byte; the empty string begins and ends every other. */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);
 

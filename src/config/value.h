@@ -33,8 +33,10 @@ void config_value_expected(const struct config_row *row, struct buf *out);
 #define CONFIG_DURATION_BYTES 32
 const char *config_duration_text(int64_t us, char out[CONFIG_DURATION_BYTES]);
 
+/* Two members of the row's type. */
 bool config_value_equal(const struct config_row *row, const void *a, const void *b);
 
+/* Frees what the member holds. */
 void config_value_fini(const struct config_row *row, void *member);
 
 #endif

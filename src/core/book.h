@@ -53,6 +53,7 @@ struct book_options {
     struct book_hooks hooks; /* functions may be NULL */
 };
 
+/* Options are copied, hooks called on the thread of whoever calls the book; free ends no tenure and calls no hook. */
 struct book *book_new(const struct book_options *options);
 void book_free(struct book *book);
 

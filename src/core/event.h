@@ -22,6 +22,7 @@ enum election_action {
         ACTION_COUNT
 };
 
+/* As events and metrics show it: "handed_over". */
 const char *election_action_word(enum election_action action);
 
 #define ELECTION_EVENTS_KEPT 100

@@ -133,6 +133,7 @@ struct contest {
     uint64_t lost;                   /* and ended */
 };
 
+/* Looks for the Lease first. The caller's memory, nothing to free; `settings` is copied. */
 void contest_init(struct contest *contest, const struct contest_settings *settings);
 
 /* --- news --- */

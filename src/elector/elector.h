@@ -16,6 +16,7 @@ enum err elector_new(struct elector **out, const struct options *options, struct
 /* Until SIGTERM or SIGINT. */
 void elector_run(struct elector *elector);
 
+/* After elector_run(), or instead of it. */
 void elector_free(struct elector *elector);
 
 #endif

@@ -45,6 +45,7 @@ enum options_action { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION };
 enum err options_read(struct options *options, int argc, char *const *argv, char *const *env,
                       enum options_action *action, struct error *error) EA_MUST_CHECK;
 
+/* Appends what --help prints. */
 void options_help(struct buf *out);
 
 #endif

@@ -33,6 +33,7 @@ struct grpc_reader {
     size_t cap;
 };
 
+/* `limit`: bytes of the longest message that is taken. Fini frees a message that has come in part. */
 void grpc_reader_init(struct grpc_reader *reader, size_t limit);
 void grpc_reader_fini(struct grpc_reader *reader);
 
@@ -46,6 +47,7 @@ enum grpc_read grpc_reader_next(struct grpc_reader *reader, struct str *input, s
 /* A message has begun and is not whole. */
 bool grpc_reader_partial(const struct grpc_reader *reader);
 
+/* Writes the five bytes that go before a message of `length` bytes. */
 void grpc_prefix(uint8_t out[GRPC_PREFIX_BYTES], bool compressed, size_t length);
 
 /* Bytes outside of 0x20..0x7E and '%' become %XX. `out` has 3 * text.n bytes. Returns the length. */

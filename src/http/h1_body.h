@@ -15,6 +15,7 @@ struct h1_body {
     bool done;
 };
 
+/* As the head says that the body comes. The caller's memory, nothing to free. */
 void h1_body_init(struct h1_body *body, const struct h1_head *head);
 
 /*

@@ -49,6 +49,7 @@ struct h2_guard {
     uint8_t strikes;
 };
 
+/* ping_min_us: 0 makes pings free. The caller's memory, nothing to free. */
 void h2_guard_init(struct h2_guard *guard, int64_t ping_min_us, struct mono now);
 
 /* A frame's header has come. Not for RST_STREAM, see below; PING also has a rule of its own. */

@@ -25,6 +25,7 @@ struct route_match {
                           router's */
 };
 
+/* Without routes. Free it when no match is in use. */
 struct router *router_new(void);
 void router_free(struct router *router);
 

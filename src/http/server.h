@@ -44,6 +44,8 @@ struct http_server_options {
     void *user; /* the handler's */
 };
 
+/* Serves nothing before http_server_accept(). Options are copied, the handler outlives the server. Loop thread, as all
+ * below but the counts. */
 struct http_server *http_server_new(const struct http_server_options *options);
 
 /* Takes over an accepted stream and starts it. */
@@ -52,6 +54,7 @@ void http_server_accept(struct http_server *server, struct stream *stream);
 /* Limits may change while running (reload); they hold from the next connection or request on. */
 void http_server_set_limits(struct http_server *server, const struct http_limits *limits);
 
+/* Live as long as the server. */
 const struct http_counts *http_server_counts(const struct http_server *server);
 
 /* Graceful: idle connections are closed, busy ones finish their requests (GOAWAY, "connection: close").

@@ -30,6 +30,7 @@ struct kube_items {
     size_t n;         /* objects told so far */
 };
 
+/* Before the first byte of each document; fini frees what has come. */
 void kube_items_init(struct kube_items *items);
 void kube_items_fini(struct kube_items *items);
 

@@ -58,6 +58,7 @@ const char *kube_namespace(const struct kube *kube);
 /* "https://10.0.0.1:443", for people. */
 const char *kube_server(const struct kube *kube);
 
+/* That it runs on. */
 struct loop *kube_loop(const struct kube *kube);
 
 enum kube_method { KUBE_GET, KUBE_POST, KUBE_PUT, KUBE_PATCH, KUBE_DELETE };

@@ -66,12 +66,15 @@ struct kube_lease_call {
     struct kube_request request;
 };
 
+/* The Lease of that name: EA_NOT_FOUND if there is none. */
 void kube_lease_get(struct kube *kube, struct kube_lease_call *call, const char *ns, const char *name);
+/* lease->version is empty. EA_HELD if there is one of that name, EA_NOT_FOUND if there is no such namespace. */
 void kube_lease_create(struct kube *kube, struct kube_lease_call *call, const struct kube_lease *lease);
 /* lease->version must be set: EA_HELD if the Lease has changed since. */
 void kube_lease_update(struct kube *kube, struct kube_lease_call *call, const struct kube_lease *lease);
 /* Only while it is this uid and version, where they are not empty; else EA_HELD. */
 void kube_lease_delete(struct kube *kube, struct kube_lease_call *call, const struct kube_lease *lease);
+/* As kube_cancel(): `done` is not called any more, a write may have been done. */
 void kube_lease_cancel(struct kube_lease_call *call);
 
 struct kube_lease_watch_options {
@@ -84,9 +87,12 @@ struct kube_lease_watch_options {
 };
 
 struct kube_lease_watch;
+/* As kube_watch_start(), with Leases for objects; options are copied. What is no Lease of ours is passed over. */
 struct kube_lease_watch *kube_lease_watch_start(struct kube *kube,
                                                 const struct kube_lease_watch_options *options);
+/* No events afterwards; its memory goes at the end of the turn. */
 void kube_lease_watch_stop(struct kube_lease_watch *watch);
+/* As kube_watch_is_live() and kube_watch_error(). */
 bool kube_lease_watch_is_live(const struct kube_lease_watch *watch);
 const struct error *kube_lease_watch_error(const struct kube_lease_watch *watch);
 

@@ -60,6 +60,7 @@ struct kube_pods_query {
     struct kube_pods *state;
 };
 
+/* Asks; see above. */
 void kube_pods_find(struct kube_pods_query *query);
 
 /* `done` is not called any more. Harmless if it was, or if the query was never made. */

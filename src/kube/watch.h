@@ -50,6 +50,7 @@ struct kube_list {
 #define KUBE_LIST_ITEMS_MAX 100000
 #define KUBE_LIST_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
+/* Asks for the first page. `item` and `done` are never called inside. */
 void kube_list_start(struct kube *kube, struct kube_list *list);
 
 /* `done` is not called any more. Harmless if it was. */
@@ -86,6 +87,7 @@ struct kube_watch *kube_watch_start(struct kube *kube, const struct kube_watch_o
 /* No events afterwards; may be called inside on_event. */
 void kube_watch_stop(struct kube_watch *watch);
 
+/* That it runs on. */
 struct loop *kube_watch_loop(const struct kube_watch *watch);
 
 /* Whether everything that has happened is (or is about to be) told: synced, and the stream open. */

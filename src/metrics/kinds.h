@@ -29,6 +29,7 @@ struct kinds {
     _Atomic(unsigned) count;
 };
 
+/* The caller's memory. Fini when nobody looks up any more. */
 void kinds_init(struct kinds *kinds);
 void kinds_fini(struct kinds *kinds);
 

@@ -69,6 +69,7 @@ struct metrics_options {
 #define METRICS_KINDS_MAX        100
 #define METRICS_STORE_SERIES_MAX 64
 
+/* All counters are 0. Options are copied. Free when no lane counts any more. The lane's counters live as long. */
 struct metrics *metrics_new(const struct metrics_options *options);
 void metrics_free(struct metrics *metrics);
 struct metrics_lane *metrics_lane(struct metrics *metrics, unsigned lane);

@@ -15,6 +15,7 @@ struct process_facts {
     int64_t max_fds; /* INT64_MAX: no limit */
 };
 
+/* From /proc and getrusage(); any thread. */
 void process_read(struct process_facts *out);
 
 /* How many file descriptors the directory /proc/self/fd lists, without the one that lists them: what is left

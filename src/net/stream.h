@@ -86,6 +86,7 @@ size_t stream_peer(const struct stream *stream, char *out, size_t cap);
  * first on_data. */
 struct str stream_alpn(const struct stream *stream);
 
+/* Whether bytes are encrypted on their way. */
 bool stream_is_tls(const struct stream *stream);
 
 #endif

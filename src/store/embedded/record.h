@@ -53,6 +53,7 @@ enum err record_read(struct str key, struct str value, struct book_record *out,
 /* Splits a lease's key; false if it is none. */
 bool record_split(struct str key, struct str *kind, struct str *election);
 
+/* The header as it stands in the database, and back: EA_CORRUPT, with what is wrong with it. */
 void header_value(const struct database_header *header, char out[HEADER_VALUE_BYTES]);
 enum err header_read(struct str value, struct database_header *out, struct error *error) EA_MUST_CHECK;
 

@@ -43,6 +43,7 @@ struct startup {
     char path[4096]; /* of the file */
 };
 
+/* Everything above. EA_BUSY (another agent has it; error names its process), EA_CORRUPT, EA_IO. */
 enum err startup_run(struct startup *out, const struct startup_options *options,
                      struct error *error) EA_MUST_CHECK;
 

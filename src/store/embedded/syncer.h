@@ -13,6 +13,7 @@
 
 struct syncer;
 
+/* `path`: the file. EA_IO. */
 enum err syncer_start(struct syncer **out, const char *path, struct error *error) EA_MUST_CHECK;
 
 /* Everything written to the file before this call shall be on the disk. Returns a number: it is done when

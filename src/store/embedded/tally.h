@@ -20,6 +20,7 @@ struct tally {
     struct tally_row *rows;
 };
 
+/* The caller's memory. EA_IO: there is no mutex to be had. Fini when no lane counts any more. */
 enum err tally_init(struct tally *tally, struct error *error) EA_MUST_CHECK;
 void tally_fini(struct tally *tally);
 

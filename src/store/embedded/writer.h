@@ -34,6 +34,7 @@ struct batch {
     struct error outcome; /* set by the writer */
 };
 
+/* Empty. `deliver` is called on `loop` when the writer hands it back. */
 void batch_init(struct batch *batch, struct loop *loop,
                 void (*deliver)(struct loop *loop, struct loop_message *message));
 void batch_fini(struct batch *batch);

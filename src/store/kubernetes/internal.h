@@ -135,11 +135,16 @@ void entry_close(struct entry *entry);
 
 /* --- mirror.c --- */
 
+/* Begins to watch; close ends every request (EA_UNAVAILABLE) and forgets all elections. */
 void mirror_open(struct kubernetes *store);
 void mirror_close(struct kubernetes *store);
+/* The election's entry, made if there is none; the mirror's. */
 struct entry *mirror_entry(struct kubernetes *store, struct str kind, struct str election);
+/* Frees an entry of which nothing is left to know; nothing waits there. */
 void mirror_forget(struct entry *entry);
+/* Answers an OP_LIST; the job is gone. */
 void mirror_list(struct kubernetes *store, struct job *job);
+/* store_ops.count. Any thread. */
 void mirror_count(struct kubernetes *store, void (*row)(void *arg, struct str kind, uint64_t elections),
                   void *arg);
 void mirror_led(struct entry *entry, bool led); /* counts it */
@@ -147,6 +152,7 @@ void mirror_tell(struct kubernetes *store);     /* the status, from the watch an
 
 /* --- check.c --- */
 
+/* Asks at once, and again until it is passed; close ends that. */
 void check_open(struct kubernetes *store);
 void check_close(struct kubernetes *store);
 

@@ -22,6 +22,7 @@ struct notes {
     struct buf last_leader; /* of the last tenure that began */
 };
 
+/* A zeroed struct notes is empty. */
 void notes_fini(struct notes *notes);
 
 /* A candidate that does not lead was seen. */

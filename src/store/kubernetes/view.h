@@ -50,6 +50,7 @@ struct view {
     void *arg;
 };
 
+/* Of an election whose Lease has not been seen; names are copied. */
 void view_init(struct view *view, const struct lease_election *id, const char *ns, const char *name);
 void view_fini(struct view *view);
 

@@ -29,6 +29,7 @@ struct ledger_options {
     void *arg;
 };
 
+/* Options are copied; free ends no tenure and tells nobody. */
 struct ledger *ledger_new(const struct ledger_options *options);
 void ledger_free(struct ledger *ledger);
 
