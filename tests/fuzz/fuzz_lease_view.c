@@ -45,7 +45,7 @@ static void read_back(const struct scene *s, const struct plan *plan)
 
 static void ask(struct scene *s, enum election_op op)
 {
-    struct plan plan;
+    struct plan plan = {.kind = PLAN_END};
     struct election_request request = {
         .op = op,
         .kind = view_kind(&s->view),
