@@ -290,7 +290,7 @@ ELECTION_API enum election_error election_dispatch(struct election *election);
 /* --- what is shown --- */
 
 #define ELECTION_NAME_BYTES  254 /* of a node or a project, with its terminator */
-#define ELECTION_NODES_MAX   64
+#define ELECTION_NODES_MAX   64  /* of more than that, the most wanted are known */
 #define ELECTION_ENTRIES_MAX 100
 
 enum election_state {

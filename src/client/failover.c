@@ -256,6 +256,23 @@ bool failover_stands(const struct failover *f, struct mono now)
     return state == ELECTION_LEADING || (f->callback == 0 && !mono_before(now, f->pause_until));
 }
 
+/* A place for a node that is seen for the first time; NULL: there is none for it. More than there are places for are
+ * known by the most wanted of them, since the heir must be among those. */
+static struct failover_node *place_for(struct failover *f, int32_t priority)
+{
+    if (f->n_nodes < ELECTION_NODES_MAX) {
+        return &f->nodes[f->n_nodes++];
+    }
+    struct failover_node *least = NULL;
+    for (size_t i = 0; i < f->n_nodes; i++) {
+        struct failover_node *node = &f->nodes[i];
+        if (!is_self(f, node->name) && (least == NULL || node->priority > least->priority)) {
+            least = node;
+        }
+    }
+    return least != NULL && priority < least->priority ? least : NULL;
+}
+
 void failover_see(struct failover *f, const char *name, int32_t priority, int64_t age_us, struct mono now,
                   struct wall wall)
 {
@@ -266,10 +283,10 @@ void failover_see(struct failover *f, const char *name, int32_t priority, int64_
         return;
     }
     if (node == NULL) {
-        if (f->n_nodes == ELECTION_NODES_MAX) {
+        node = place_for(f, priority);
+        if (node == NULL) {
             return;
         }
-        node = &f->nodes[f->n_nodes++];
         *node = (struct failover_node){.since = now};
         set_name(node->name, name);
         note(f, ELECTION_ACT_JOINED, name, 0, "");

@@ -429,6 +429,28 @@ static void who_stops_leading_says_at_once_that_it_does_not_stand(void **state)
     assert_false(failover_stands(&s.f, s.now));
 }
 
+static void of_more_nodes_than_are_kept_the_most_wanted_are(void **state)
+{
+    struct scene s;
+    char name[16];
+    init(&s, ELECTION_PRIORITY, 5);
+    elect(&s, 11);
+    failover_see(&s.f, "me", 5, 0, s.now, (struct wall){0});
+    for (int i = 1; i < ELECTION_NODES_MAX + 10; i++) {
+        (void)snprintf(name, sizeof name, "n%d", i);
+        failover_see(&s.f, name, 7, 0, s.now, (struct wall){0});
+    }
+    assert_int_equal(s.f.n_nodes, ELECTION_NODES_MAX);
+    failover_tick(&s.f, s.now);
+    assert_int_equal(failover_state(&s.f), ELECTION_LEADING);
+    failover_see(&s.f, "best", 1, 0, s.now, (struct wall){0});
+    assert_int_equal(s.f.n_nodes, ELECTION_NODES_MAX);
+    assert_string_equal(s.f.nodes[0].name, "me"); /* this node stays */
+    failover_tick(&s.f, s.now);
+    assert_int_equal(failover_state(&s.f), ELECTION_STOPPING);
+    assert_string_equal(s.f.heir, "best");
+}
+
 static void nodes_that_fall_silent_leave(void **state)
 {
     struct scene s;
@@ -509,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_free_election_is_left_to_a_better_node_for_a_while),
         cmocka_unit_test(a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_lease_again),
         cmocka_unit_test(who_stops_leading_says_at_once_that_it_does_not_stand),
+        cmocka_unit_test(of_more_nodes_than_are_kept_the_most_wanted_are),
         cmocka_unit_test(nodes_that_fall_silent_leave),
         cmocka_unit_test(closing_waits_for_the_callbacks_and_resigns),
         cmocka_unit_test(closing_gives_an_election_back_that_comes_meanwhile),
