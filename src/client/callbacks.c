@@ -54,13 +54,12 @@ static enum err open_context(struct election_context *context, struct error *err
 /* Also without a lock: what it looks at is atomic, and the deadline is the last word. */
 static int64_t left_us(const struct election_context *context)
 {
-    if (atomic_load_explicit(&context->over, memory_order_acquire) ||
-        atomic_load_explicit(&context->term->alive, memory_order_relaxed) == 0) {
+    if (atomic_load_explicit(&context->over, memory_order_acquire)) {
         return 0;
     }
-    int64_t until = atomic_load_explicit(&context->term->until_us, memory_order_acquire);
-    int64_t left = until - clock_mono(&clock_system).us;
-    return left > 0 ? left : 0;
+    struct mono now = clock_mono(&clock_system);
+    int64_t until = term_until_us(context->term, now);
+    return until != 0 ? until - now.us : 0;
 }
 
 uint64_t election_context_token(const struct election_context *context)
@@ -102,18 +101,21 @@ enum election_error election_context_wait(struct election_context *context, int6
     return ELECTION_OK;
 }
 
-void callbacks_lead(struct election *e, struct mono until, uint64_t token)
+bool callbacks_lead(struct election *e, struct mono until, uint64_t token)
 {
     struct election_term *term = e->term;
-    if (token != 0 && atomic_load_explicit(&term->token, memory_order_relaxed) != token) {
-        /* A reader that sees the new token can't find the old deadline any more. */
-        atomic_store_explicit(&term->until_us, 0, memory_order_seq_cst);
-        atomic_store_explicit(&term->token, token, memory_order_seq_cst);
+    if (token == 0) {
+        term_end(term);
+        return true;
     }
-    atomic_store_explicit(&term->until_us, until.us, memory_order_seq_cst);
-    if (token != 0) {
-        set_timer(e->context.timer_fd, until);
+    set_timer(e->context.timer_fd, until);
+    if (atomic_load_explicit(&term->token, memory_order_relaxed) != token) {
+        term_begin(term, until, token);
+        return true;
     }
+    /* The clock is read after the timer was set: if it says that the old deadline is not over, the timer has not told
+     * anybody so. */
+    return term_prolong(term, until, clock_mono(&clock_system));
 }
 
 /* --- the thread --- */

@@ -47,7 +47,7 @@ static void unlock(struct election *e)
 static void hook_lead(void *arg, struct mono until, uint64_t token)
 {
     struct election *e = arg;
-    callbacks_lead(e, until, token);
+    e->lapsed = !callbacks_lead(e, until, token);
     (void)pthread_cond_broadcast(&e->changed);
 }
 
@@ -265,6 +265,9 @@ static void turn(struct loop *loop, struct loop_task *task)
     struct election *e = CONTAINER_OF(task, struct election, turn);
     struct mono now = loop_refresh(loop);
     lock(e);
+    if (e->lapsed) {
+        failover_lapsed(&e->failover, now);
+    }
     failover_tick(&e->failover, now);
     struct failover_question question = failover_next(&e->failover, now);
     bool beats = failover_beat(&e->failover);
@@ -370,7 +373,7 @@ static void fail(struct election *e)
     if (!e->failed) {
         e->failed = true;
         e->deaf = true;
-        callbacks_lead(e, (struct mono){0}, 0);
+        (void)callbacks_lead(e, (struct mono){0}, 0);
         callbacks_end(e);
         if (e->failover.callback != 0 && !e->worker.busy) {
             callbacks_stop(e, e->failover.callback);

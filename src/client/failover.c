@@ -177,6 +177,14 @@ void failover_step_down(struct failover *f, struct mono now)
     }
 }
 
+void failover_lapsed(struct failover *f, struct mono now)
+{
+    if (sm_now(&f->state) == ELECTION_LEADING) {
+        pause_for_ms(f, now, f->settings.tick_ms);
+        step_down(f, now, true, "its deadline passed before a renewal was known");
+    }
+}
+
 void failover_close(struct failover *f, struct mono now)
 {
     if (f->closing) {

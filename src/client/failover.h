@@ -157,6 +157,8 @@ void failover_stopped(struct failover *f, struct mono now);             /* on_st
 void failover_hint(struct failover *f, struct mono now);
 void failover_step_down(struct failover *f, struct mono now);
 void failover_close(struct failover *f, struct mono now);
+/* What hooks.lead prolonged was over already: somebody was told so. */
+void failover_lapsed(struct failover *f, struct mono now);
 
 /* --- nodes --- */
 

@@ -4,6 +4,7 @@
  *   failover.c   decides (see failover.h)
  *   config.c     checks a configuration and copies it
  *   engine.c     carries out what is decided: the loop's side
+ *   term.c       how long this node leads, for readers without a lock (see term.h)
  *   callbacks.c  the thread of on_start and on_stop, and their context
  *   library.c    the public functions: life and leadership
  *   show.c       the public functions that show something; logging
@@ -32,20 +33,13 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "client/failover.h"
+#include "client/term.h"
 #include "election.h"
 #include "net/loop.h"
 #include "store/redis/redis.h"
 #include "store/store.h"
 
 #define CHANGES_MAX 8
-
-/* On a page of its own that a fork empties: a child reads zeros, which is nobody's leadership. Written by the loop's
- * thread. A deadline is never used twice, so that a reader that finds it unchanged has read its token. */
-struct election_term {
-    _Atomic uint64_t alive; /* 1 in the process that made it */
-    _Atomic int64_t until_us;
-    _Atomic uint64_t token;
-};
 
 struct election_settings {
     char project[ELECTION_NAME_BYTES];
@@ -130,6 +124,7 @@ struct election {
     bool step_down_posted;
     bool deaf;   /* the loop is gone: nothing is posted to it */
     bool failed; /* out of memory */
+    bool lapsed; /* a renewal came too late: the end was seen */
     struct failover failover;
     struct election_entry entries[ELECTION_ENTRIES_MAX];
     char whys[ELECTION_ENTRIES_MAX][64];
@@ -167,7 +162,8 @@ void engine_leave(struct guest before);
 
 enum err callbacks_open(struct election *e, struct error *error) EA_MUST_CHECK;
 void callbacks_close(struct election *e); /* descriptors; the worker is gone */
-void callbacks_lead(struct election *e, struct mono until, uint64_t token);
+/* False: see term_prolong(). {0}, 0: leads no more. */
+bool callbacks_lead(struct election *e, struct mono until, uint64_t token);
 /* With the lock. */
 void callbacks_start(struct election *e, uint64_t token);
 void callbacks_end(struct election *e);

@@ -235,7 +235,7 @@ enum election_error election_run(struct election **out, const struct election_co
 
 bool show_is_forked(const struct election *e)
 {
-    return atomic_load_explicit(&e->term->alive, memory_order_relaxed) == 0;
+    return term_is_forked(e->term);
 }
 
 bool election_is_leader(const struct election *e)
@@ -243,25 +243,12 @@ bool election_is_leader(const struct election *e)
     if (e == NULL) {
         return false;
     }
-    int64_t until = atomic_load_explicit(&e->term->until_us, memory_order_acquire);
-    return until != 0 && clock_mono(&clock_system).us < until;
+    return term_until_us(e->term, clock_mono(&clock_system)) != 0;
 }
 
 uint64_t election_revision(const struct election *e)
 {
-    if (e == NULL) {
-        return 0;
-    }
-    for (;;) {
-        int64_t until = atomic_load_explicit(&e->term->until_us, memory_order_seq_cst);
-        uint64_t token = atomic_load_explicit(&e->term->token, memory_order_seq_cst);
-        if (until == 0 || clock_mono(&clock_system).us >= until) {
-            return 0;
-        }
-        if (atomic_load_explicit(&e->term->until_us, memory_order_seq_cst) == until) {
-            return token; /* of this very deadline */
-        }
-    }
+    return e != NULL ? term_token(e->term, clock_mono(&clock_system)) : 0;
 }
 
 /* --- the program's loop --- */

@@ -417,6 +417,22 @@ static void a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_leas
     }
 }
 
+static void an_end_that_was_seen_before_the_renewal_is_the_end(void **state)
+{
+    struct scene s;
+    init(&s, ELECTION_RACE, 1);
+    elect(&s, 11);
+    failover_lapsed(&s.f, s.now);
+    assert_int_equal(s.ends, 1);
+    assert_int_equal(s.until.us, 0);
+    failover_started(&s.f, 0, s.now);
+    failover_stopped(&s.f, s.now);
+    assert_int_equal(until_question(&s), FAILOVER_RESIGN); /* the lease itself was renewed */
+    answer(&s, FAILOVER_OK, "", 0);
+    failover_lapsed(&s.f, s.now);
+    assert_int_equal(failover_state(&s.f), ELECTION_FOLLOWING);
+}
+
 static void who_stops_leading_says_at_once_that_it_does_not_stand(void **state)
 {
     struct scene s;
@@ -530,6 +546,7 @@ int main(void)
         cmocka_unit_test(who_died_while_leading_is_not_alive_when_the_next_is_elected),
         cmocka_unit_test(a_free_election_is_left_to_a_better_node_for_a_while),
         cmocka_unit_test(a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_lease_again),
+        cmocka_unit_test(an_end_that_was_seen_before_the_renewal_is_the_end),
         cmocka_unit_test(who_stops_leading_says_at_once_that_it_does_not_stand),
         cmocka_unit_test(of_more_nodes_than_are_kept_the_most_wanted_are),
         cmocka_unit_test(nodes_that_fall_silent_leave),
