@@ -19,17 +19,15 @@ void buf_clear(struct buf *b)
     b->n = 0;
 }
 
-char *buf_reserve(struct buf *b, size_t n)
+char *buf_grow(struct buf *b, size_t n)
 {
-    if (b->p == NULL || n > b->cap - b->n) {
-        assert(n < SIZE_MAX / 4 && b->n < SIZE_MAX / 4);
-        size_t cap = b->cap < CAP_MIN ? CAP_MIN : b->cap;
-        while (cap < b->n + n) {
-            cap *= 2;
-        }
-        b->p = mem_realloc(b->p, cap);
-        b->cap = cap;
+    assert(n < SIZE_MAX / 4 && b->n < SIZE_MAX / 4);
+    size_t cap = b->cap < CAP_MIN ? CAP_MIN : b->cap;
+    while (cap < b->n + n) {
+        cap *= 2;
     }
+    b->p = mem_realloc(b->p, cap);
+    b->cap = cap;
     return b->p + b->n;
 }
 

@@ -1,6 +1,5 @@
 /*
- * A growing byte buffer for text and messages off the request path (metrics page, log lines, files). One
- * owner.
+ * A growing byte buffer for text and messages (commands to servers, metrics page, log lines, files). One owner.
  */
 #ifndef EA_BASE_BUF_H
 #define EA_BASE_BUF_H
@@ -22,8 +21,14 @@ struct buf {
 void buf_fini(struct buf *b);
 void buf_clear(struct buf *b);
 
+char *buf_grow(struct buf *b, size_t n) __attribute__((returns_nonnull)); /* of buf_reserve() */
+
 /* Room for n more bytes behind b->n; the caller writes them and adds to b->n. */
-char *buf_reserve(struct buf *b, size_t n) __attribute__((returns_nonnull));
+static inline char *buf_reserve(struct buf *b, size_t n)
+{
+    return b->p != NULL && n <= b->cap - b->n ? b->p + b->n : buf_grow(b, n);
+}
+
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_u64(struct buf *b, uint64_t v);

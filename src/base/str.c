@@ -165,6 +165,8 @@ bool str_has_control(struct str s)
     return false;
 }
 
+#define DIGITS_SAFE 18 /* so many fit into 64 bits in any case */
+
 /* Digits of s as a number not above max. */
 static bool parse_digits(struct str s, uint64_t max, uint64_t *out)
 {
@@ -174,13 +176,13 @@ static bool parse_digits(struct str s, uint64_t max, uint64_t *out)
             return false;
         }
         uint64_t digit = (uint64_t)(s.p[i] - '0');
-        if (value > (max - digit) / 10) {
+        if (i >= DIGITS_SAFE && value > (max - digit) / 10) {
             return false;
         }
         value = value * 10 + digit;
     }
     *out = value;
-    return s.n > 0;
+    return s.n > 0 && value <= max;
 }
 
 bool str_to_u64(struct str s, uint64_t *out)
@@ -311,27 +313,35 @@ bool str_to_duration_us(struct str s, int64_t *us)
     return true;
 }
 
+static size_t count_digits(uint64_t v)
+{
+    size_t n = 1;
+    while (v >= 10000) {
+        v /= 10000;
+        n += 4;
+    }
+    return v < 10 ? n : v < 100 ? n + 1 : v < 1000 ? n + 2 : n + 3;
+}
+
 size_t str_from_u64(uint64_t v, char *out)
 {
     static const char pairs[] =
         "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
         "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
         "8081828384858687888990919293949596979899";
-    char digits[20];
-    size_t at = sizeof digits;
+    size_t n = count_digits(v);
+    char *at = out + n;
     while (v >= 100) {
         at -= 2;
-        memcpy(digits + at, pairs + 2 * (v % 100), 2);
+        memcpy(at, pairs + 2 * (v % 100), 2);
         v /= 100;
     }
     if (v >= 10) {
-        at -= 2;
-        memcpy(digits + at, pairs + 2 * v, 2);
+        memcpy(out, pairs + 2 * v, 2);
     } else {
-        digits[--at] = (char)('0' + v);
+        *out = (char)('0' + v);
     }
-    memcpy(out, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    return n;
 }
 
 /* us as a decimal number of one unit; 0 when there is none. */

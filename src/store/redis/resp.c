@@ -175,32 +175,39 @@ enum err resp_reader_next(struct resp_reader *reader, const struct resp_value **
 
 /* --- commands --- */
 
-static void add_length(struct buf *out, char mark, size_t n)
+/* A mark, a number, the end of the line: up to 24 bytes. */
+#define LENGTH_BYTES 24
+
+static char *put_length(char *p, char mark, size_t n)
 {
-    char *p = buf_reserve(out, 24);
-    size_t digits;
-    p[0] = mark;
-    digits = str_from_u64(n, p + 1);
-    p[1 + digits] = '\r';
-    p[2 + digits] = '\n';
-    out->n += 3 + digits;
+    *p++ = mark;
+    if (n < 10) { /* nearly all are */
+        *p++ = (char)('0' + n);
+    } else {
+        p += str_from_u64(n, p);
+    }
+    *p++ = '\r';
+    *p++ = '\n';
+    return p;
 }
 
 void resp_begin(struct buf *out, size_t n)
 {
-    add_length(out, '*', n);
+    char *p = buf_reserve(out, LENGTH_BYTES);
+    out->n += (size_t)(put_length(p, '*', n) - p);
 }
 
 void resp_add(struct buf *out, struct str word)
 {
-    add_length(out, '$', word.n);
-    char *p = buf_reserve(out, word.n + 2);
+    char *p = buf_reserve(out, LENGTH_BYTES + word.n + 2);
+    char *at = put_length(p, '$', word.n);
     if (word.n > 0) {
-        memcpy(p, word.p, word.n);
+        memcpy(at, word.p, word.n);
     }
-    p[word.n] = '\r';
-    p[word.n + 1] = '\n';
-    out->n += word.n + 2;
+    at += word.n;
+    *at++ = '\r';
+    *at++ = '\n';
+    out->n += (size_t)(at - p);
 }
 
 void resp_add_u64(struct buf *out, uint64_t word)

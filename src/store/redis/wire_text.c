@@ -46,9 +46,21 @@ void wire_marker_read(struct str text, struct quorum_marker *marker)
     marker->blank = blank.p[0] == '1';
 }
 
+/* "%016llu.%016llx": by hand, since it is in every command. */
 void wire_owner_write(struct quorum_owner owner, char out[WIRE_OWNER_BYTES + 1])
 {
-    (void)snprintf(out, WIRE_OWNER_BYTES + 1, "%016" PRIu64 ".%016" PRIx64, owner.clock, owner.agent);
+    uint64_t clock = owner.clock;
+    uint64_t agent = owner.agent;
+    for (int i = 15; i >= 0; i--) {
+        out[i] = (char)('0' + clock % 10);
+        clock /= 10;
+    }
+    out[16] = '.';
+    for (int i = WIRE_OWNER_BYTES - 1; i > 16; i--) {
+        out[i] = "0123456789abcdef"[agent & 15];
+        agent >>= 4;
+    }
+    out[WIRE_OWNER_BYTES] = '\0';
 }
 
 static int hex_digit(char c)
