@@ -36,8 +36,9 @@ static void take(const struct quorum_command *command, enum redis_edition editio
         abort();
     }
     for (size_t i = 0; i < 3; i++) {
-        (void)!wire_read_look(value, i, 3, &reply, &failure);
-        (void)!wire_read_read(value, i, 3, &reply, &failure);
+        (void)!wire_read_item(QUORUM_LOOK, value, i, 3, &reply, &failure);
+        (void)!wire_read_item(QUORUM_CLAIM, value, i, 3, &reply, &failure);
+        (void)!wire_read_item(QUORUM_READ, value, i, 3, &reply, &failure);
     }
     remember(value);
 }

@@ -59,8 +59,16 @@ class Node:
     def script(self, word, keys, *args):
         return self.call("EVAL", SCRIPTS[word][self.edition], len(keys), *keys, *args)
 
+    def claims(self, *questions):
+        """Each (election, who, token, by, expected token and owner, px)."""
+        keys = [self.KEYS[0]]
+        for keys_of in (self.KEYS[1:], self.DISPLAY):
+            keys += [key.removesuffix("e") + election for election, *_ in questions for key in keys_of]
+        words = [word for election, *words in questions for word in (*words, *self.NOTICE[:2], election, *self.NOTICE[3:])]
+        return self.script("claim", keys, MARKER, *words)
+
     def claim(self, who, token, by, expect=(0, ""), px=5000):
-        return self.script("claim", self.KEYS + self.DISPLAY, MARKER, who, token, by, *expect, px, *self.NOTICE)
+        return self.claims(("e", who, token, by, *expect, px))[0]
 
     def looks(self, *questions):
         keys = ["p/info/node"] + self.KEYS[1:] * len(questions)
@@ -206,6 +214,27 @@ def test_a_claim_does_not_shorten_the_lease(node):
     before = node.call("PEXPIRETIME", "p/e")
     assert node.claim("A", 100, owner(1), px=1000) == ["ok"]
     assert node.expires() == before
+
+
+def test_many_elections_are_claimed_in_one_call(node, server):
+    listener = server.client()
+    listener.call("SUBSCRIBE", "p/events")
+    for key in ("p/e", "p/f", "p/h"):
+        node.call("SET", key, "A", "PX", 3000)
+    node.call("SET", "p/fence/default/f", 300)
+    nothing = (0, "", 5000)
+    answers = node.claims(("e", "A", 100, owner(1), *nothing), ("f", "A", 200, owner(2), *nothing), ("g", "A", 300, owner(3), *nothing),
+                          ("h", "A", 400, owner(4), 0, "", 9000), ("h", "A", 400, owner(4), *nothing), ("h", "A", 500, owner(5), 400, owner(4), 5000))
+    assert answers == [["ok"], ["low", "300"], ["no"], ["ok"], ["changed"], ["ok"]]
+    assert node.tenure() == f"100 {owner(1)} A"
+    assert (node.call("GET", "p/tenure/default/f"), node.call("GET", "p/g")) == (None, None)
+    assert (node.call("GET", "p/tenure/default/h"), node.call("GET", "p/fence/default/h")) == (f"500 {owner(5)} A", "500")
+    assert node.call("PTTL", "p/h") > 8000, "claims of one lease in one call see each other"
+    told = [listener.receive()[2].split("\t") for _ in range(3)]
+    listener.close()
+    assert [(line[0], line[1], line[4]) for line in told] == [("elected", "100", "e"), ("elected", "400", "h"), ("elected", "500", "h")]
+    kept = node.call("HMGET", "p/meta/default/h", "n", "e0", "priority") + [node.call("HGET", "p/meta/default/e", "n")]
+    assert kept[0] == "3" and kept[1].split("\t")[1:4] == ["elected", "400", "A"] and kept[2:] == ["3", "1"], "each in its own history"
 
 
 @pytest.mark.parametrize("fence", ["abc", "9007199254740993", "1e400"])

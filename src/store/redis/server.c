@@ -1,10 +1,10 @@
 /*
  * A server as one lane sees it. Commands collect in a queue and leave in one write at the end of the turn.
  *
- * The order of the queue is kept, but for this: looks of one turn travel as one script call and reads as one
- * MGET, where the first of them stood. A command joins such a call only if nothing of its election, and nothing
- * of the node itself, was queued behind that call's place; so the commands of one election never change their
- * order. A small set of hashes remembers which elections were (it may say yes in error, never no).
+ * The order of the queue is kept, but for this: looks of one turn travel as one script call, claims as another and
+ * reads as one MGET, where the first of them stood. A command joins such a call only if nothing else of its election,
+ * and nothing of the node itself, was queued behind that call's place; so the commands of one election never change
+ * their order. A small set of hashes remembers which elections were (it may say yes in error, never no).
  */
 #include <assert.h>
 #include <string.h>
@@ -18,7 +18,7 @@
 #define CALLS_KEEP        256
 #define SEEN_WORDS        16
 
-enum work_kind { WORK_ONE, WORK_LOOKS, WORK_READS, WORK_ASKING };
+enum work_kind { WORK_ONE, WORK_BATCH, WORK_ASKING };
 
 struct item {
     struct quorum_command *command; /* NULL: handed back already */
@@ -29,6 +29,7 @@ struct work {
     struct redis_call call;
     struct redis_server *server;
     enum work_kind kind;
+    enum quorum_verb verb; /* WORK_BATCH: of all of them */
     enum redis_edition edition;
     struct mono sent;
     struct work *next;           /* of this turn */
@@ -44,13 +45,19 @@ struct seen {
     uint64_t bits[SEEN_WORDS];
 };
 
+/* The call that commands of one verb may still join; NULL: none. */
+struct batch {
+    enum quorum_verb verb;
+    struct work *open;
+    struct seen behind;
+};
+
+#define BATCHES 3
+
 struct turn {
     struct work *first;
     struct work **end;
-    struct work *looks; /* the open batch; NULL: none */
-    struct work *reads;
-    struct seen behind_looks;
-    struct seen behind_reads;
+    struct batch batches[BATCHES];
 };
 
 /* --- answers to the quorum --- */
@@ -194,14 +201,13 @@ static enum err many_reply(struct redis_conn *conn, struct redis_call *call, con
 {
     struct work *work = CONTAINER_OF(call, struct work, call);
     const struct redis_failure *trouble = NULL;
-    bool looks = work->kind == WORK_LOOKS;
+    enum quorum_verb verb = work->verb;
     enum err err = EA_OK;
     note_target(work, value);
     for (size_t i = 0; i < work->n; i++) {
         struct quorum_reply reply = {.answer = QUORUM_LOST, .left_ms = -1};
         const struct redis_failure *failure = NULL;
-        enum err e = looks ? wire_read_look(value, work->items[i].place, work->places, &reply, &failure)
-                           : wire_read_read(value, work->items[i].place, work->places, &reply, &failure);
+        enum err e = wire_read_item(verb, value, work->items[i].place, work->places, &reply, &failure);
         if (e != EA_OK) {
             reply.answer = QUORUM_LOST;
             err = e;
@@ -212,8 +218,8 @@ static enum err many_reply(struct redis_conn *conn, struct redis_call *call, con
         trouble = failure != NULL ? failure : trouble;
         answer(work, &work->items[i], &reply);
     }
-    look_at_failure(work->server, trouble, looks);
-    tell_operation(work, looks ? QUORUM_LOOK : QUORUM_READ, trouble == NULL && err == EA_OK);
+    look_at_failure(work->server, trouble, is_write(verb));
+    tell_operation(work, verb, trouble == NULL && err == EA_OK);
     free_work(work);
     return err;
 }
@@ -228,6 +234,12 @@ static void lost(struct redis_conn *conn, struct redis_call *call)
 }
 
 /* --- a turn's commands as calls --- */
+
+static void turn_init(struct turn *turn)
+{
+    *turn = (struct turn){.batches = {{QUORUM_LOOK}, {QUORUM_CLAIM}, {QUORUM_READ}}};
+    turn->end = &turn->first;
+}
 
 /* Redirected ones go alone: others' keys must not stand in their way. */
 static bool joins(const struct quorum_command *command)
@@ -250,7 +262,7 @@ static struct work *add_work(struct redis_server *server, struct turn *turn, enu
     struct work *work = slab_alloc(&server->calls);
     *work = (struct work){.server = server, .kind = kind, .edition = server->conn.edition};
     work->call.replies = 1;
-    work->call.reply = kind == WORK_ONE ? one_reply : many_reply;
+    work->call.reply = kind == WORK_BATCH ? many_reply : one_reply;
     work->call.lost = lost;
     work->items = room == 1 ? &work->one : mem_alloc(room * sizeof *work->items);
     *turn->end = work;
@@ -272,9 +284,10 @@ static bool fits(const struct work *batch, const struct quorum_command *command)
     return seat->group->lane->store->redis.mode != REDIS_CLUSTER || seat == other;
 }
 
-static size_t place_of_equal(const struct work *batch, const struct quorum_command *command)
+/* Equal reads are asked once. Looks and claims are not equal: each has an owner. */
+static size_t place_of(const struct work *batch, const struct quorum_command *command)
 {
-    for (size_t i = 0; i < batch->n; i++) {
+    for (size_t i = 0; command->verb == QUORUM_READ && i < batch->n; i++) {
         const struct quorum_names *names = batch->items[i].command->names;
         if (names->hash == command->names->hash && str_eq(names->election, command->names->election) &&
             str_eq(names->kind, command->names->kind)) {
@@ -284,52 +297,46 @@ static size_t place_of_equal(const struct work *batch, const struct quorum_comma
     return batch->places;
 }
 
-static void plan_look(struct redis_server *server, struct turn *turn, struct quorum_command *command)
+/* Nothing of this verb passes it, or nothing at all. */
+static void close_batches(struct turn *turn, const struct quorum_command *command, const struct batch *except)
 {
-    struct work *batch = turn->looks;
-    uint64_t hash = command->names->hash;
-    if (batch == NULL || batch->n == WIRE_LOOKS_MAX || was_seen(&turn->behind_looks, hash) ||
-        !fits(batch, command)) {
-        batch = add_work(server, turn, WORK_LOOKS, WIRE_LOOKS_MAX);
-        turn->looks = batch;
-        memset(&turn->behind_looks, 0, sizeof turn->behind_looks);
+    for (size_t i = 0; i < BATCHES; i++) {
+        struct batch *batch = &turn->batches[i];
+        if (command->names == NULL) { /* the node itself */
+            batch->open = NULL;
+        } else if (batch != except) {
+            see(&batch->behind, command->names->hash);
+        }
     }
-    add_item(batch, command, batch->places);
-    see(&turn->behind_reads, hash);
 }
 
-static void plan_read(struct redis_server *server, struct turn *turn, struct quorum_command *command)
+static struct batch *batch_of(struct turn *turn, const struct quorum_command *command)
 {
-    struct work *batch = turn->reads;
-    uint64_t hash = command->names->hash;
-    if (batch == NULL || batch->n == WIRE_READS_MAX || was_seen(&turn->behind_reads, hash) ||
-        !fits(batch, command)) {
-        batch = add_work(server, turn, WORK_READS, WIRE_READS_MAX);
-        turn->reads = batch;
-        memset(&turn->behind_reads, 0, sizeof turn->behind_reads);
+    struct batch *batch = NULL;
+    for (size_t i = 0; i < BATCHES && joins(command); i++) {
+        if (turn->batches[i].verb == command->verb && wire_batch_max(command) > 0) {
+            batch = &turn->batches[i];
+        }
     }
-    add_item(batch, command, place_of_equal(batch, command));
-    see(&turn->behind_looks, hash);
+    return batch;
 }
 
 static void plan(struct redis_server *server, struct turn *turn, struct quorum_command *command)
 {
-    if (command->verb == QUORUM_LOOK && joins(command)) {
-        plan_look(server, turn, command);
-        return;
-    }
-    if (command->verb == QUORUM_READ && !command->exact && joins(command)) {
-        plan_read(server, turn, command);
-        return;
-    }
-    add_item(add_work(server, turn, WORK_ONE, 1), command, 0);
-    if (command->names != NULL) {
-        see(&turn->behind_looks, command->names->hash);
-        see(&turn->behind_reads, command->names->hash);
+    struct batch *batch = batch_of(turn, command);
+    if (batch == NULL) {
+        add_item(add_work(server, turn, WORK_ONE, 1), command, 0);
     } else {
-        turn->looks = NULL; /* the node itself: nothing passes it */
-        turn->reads = NULL;
+        size_t most = wire_batch_max(command);
+        if (batch->open == NULL || batch->open->n == most || was_seen(&batch->behind, command->names->hash) ||
+            !fits(batch->open, command)) {
+            batch->open = add_work(server, turn, WORK_BATCH, most);
+            batch->open->verb = command->verb;
+            memset(&batch->behind, 0, sizeof batch->behind);
+        }
+        add_item(batch->open, command, place_of(batch->open, command));
     }
+    close_batches(turn, command, batch);
 }
 
 static void write_work(struct redis_server *server, struct work *work)
@@ -347,11 +354,8 @@ static void write_work(struct redis_server *server, struct work *work)
     case WORK_ONE:
         work->call.replies = wire_write(wire, &seat->wire, commands[0], out);
         break;
-    case WORK_LOOKS:
-        wire_write_looks(wire, &seat->wire, commands, work->places, out);
-        break;
-    case WORK_READS:
-        wire_write_reads(wire, commands, work->places, out);
+    case WORK_BATCH:
+        wire_write_batch(wire, &seat->wire, commands, work->places, out);
         break;
     case WORK_ASKING:
         break; /* written by server_ask() */
@@ -402,8 +406,8 @@ static void drop(struct redis_server *server, bool all)
 
 static void send_queue(struct redis_server *server)
 {
-    struct turn turn = {.first = NULL};
-    turn.end = &turn.first;
+    struct turn turn;
+    turn_init(&turn);
     drop(server, false);
     struct quorum_command *command = take_queue(server);
     while (command != NULL) {
@@ -452,8 +456,8 @@ static void asking_lost(struct redis_conn *conn, struct redis_call *call)
 /* ASKING is for one command: SET's second, which only reads, is refused then, and the set counts all the same. */
 void server_ask(struct redis_server *server, struct quorum_command *command)
 {
-    struct turn turn = {.first = NULL};
-    turn.end = &turn.first;
+    struct turn turn;
+    turn_init(&turn);
     struct work *asking = add_work(server, &turn, WORK_ASKING, 1);
     asking->call.reply = asking_reply;
     asking->call.lost = asking_lost;

@@ -14,8 +14,10 @@
 #include "store/redis/resp.h"
 #include "store/redis/script.h"
 
-#define WIRE_LOOKS_MAX    50  /* leases in one script call: it blocks its server */
-#define WIRE_READS_MAX    128 /* elections in one MGET */
+/* Elections in one call of a script, which blocks its server meanwhile; in one MGET. */
+#define WIRE_LOOKS_MAX    50
+#define WIRE_CLAIMS_MAX   20
+#define WIRE_READS_MAX    128
 #define WIRE_MARKER_BYTES 128
 
 /* What of a command's form depends on the deployment, and on the server that it goes to. */
@@ -38,11 +40,12 @@ void wire_node_init(struct wire_node *node, enum redis_edition edition, const st
 unsigned wire_write(const struct wire *wire, const struct wire_node *node,
                     const struct quorum_command *command, struct buf *out);
 
-/* Many looks as one call, many reads as one MGET: one reply with an item each, see wire_read_item(). */
-void wire_write_looks(const struct wire *wire, const struct wire_node *node,
+/* How many of the verb can go as one call (0: it goes alone): looks and claims by a script, reads (not exact ones) by MGET. */
+size_t wire_batch_max(const struct quorum_command *command);
+
+/* Many of one verb as one call. One reply with an item for each, see wire_read_item(). */
+void wire_write_batch(const struct wire *wire, const struct wire_node *node,
                       const struct quorum_command *const *commands, size_t n, struct buf *out);
-void wire_write_reads(const struct wire *wire, const struct quorum_command *const *commands, size_t n,
-                      struct buf *out);
 
 /*
  * A reply to a command. Of the first of two replies, which is only kept, `name` takes a copy (NAME_BYTES_MAX);
@@ -61,11 +64,9 @@ enum err wire_read(const struct quorum_command *command, enum redis_edition edit
                    const struct resp_value *value, struct wire_first *first, struct quorum_reply *reply,
                    const struct redis_failure **failure) EA_MUST_CHECK;
 
-/* The item of a batch's reply. EA_PROTOCOL if `value` has not n. */
-enum err wire_read_look(const struct resp_value *value, size_t i, size_t n, struct quorum_reply *reply,
-                        const struct redis_failure **failure) EA_MUST_CHECK;
-enum err wire_read_read(const struct resp_value *value, size_t i, size_t n, struct quorum_reply *reply,
-                        const struct redis_failure **failure) EA_MUST_CHECK;
+/* The item of the reply to a batch of n of this verb. EA_PROTOCOL if it has not n. */
+enum err wire_read_item(enum quorum_verb verb, const struct resp_value *value, size_t i, size_t n,
+                        struct quorum_reply *reply, const struct redis_failure **failure) EA_MUST_CHECK;
 
 /* The text forms. */
 size_t wire_marker_write(const struct quorum_marker *marker, char out[WIRE_MARKER_BYTES]);

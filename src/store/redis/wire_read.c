@@ -296,40 +296,26 @@ enum err wire_read(const struct quorum_command *command, enum redis_edition edit
         return left > 0 ? keep_first(value, first) : take_second(value, first, reply, failure);
     case QUORUM_PEEK:
         return take_three(value, QUORUM_NONE, reply, failure);
-    case QUORUM_LOOK:
-        return wire_read_look(value, 0, 1, reply, failure);
-    case QUORUM_READ:
-        return command->exact ? take_script(command->verb, value, reply, failure)
-                              : wire_read_read(value, 0, 1, reply, failure);
     default:
-        return take_script(command->verb, value, reply, failure);
+        return wire_batch_max(command) > 0 ? wire_read_item(command->verb, value, 0, 1, reply, failure)
+                                           : take_script(command->verb, value, reply, failure);
     }
 }
 
-enum err wire_read_look(const struct resp_value *value, size_t i, size_t n, struct quorum_reply *reply,
-                        const struct redis_failure **failure)
+enum err wire_read_item(enum quorum_verb verb, const struct resp_value *value, size_t i, size_t n,
+                        struct quorum_reply *reply, const struct redis_failure **failure)
 {
+    bool plain = verb == QUORUM_READ; /* two values each: lease, tenure */
     *reply = (struct quorum_reply){.answer = QUORUM_FAILED, .left_ms = -1};
     *failure = NULL;
     if (value->type == RESP_ERROR) {
         return failed(value, reply, failure);
     }
-    if (value->type != RESP_ARRAY || value->n != n) {
+    if (value->type != RESP_ARRAY || value->n != (plain ? 2 * n : n)) {
         return EA_PROTOCOL;
     }
-    return take_script(QUORUM_LOOK, &value->items[i], reply, failure);
-}
-
-enum err wire_read_read(const struct resp_value *value, size_t i, size_t n, struct quorum_reply *reply,
-                        const struct redis_failure **failure)
-{
-    *reply = (struct quorum_reply){.answer = QUORUM_FAILED, .left_ms = -1};
-    *failure = NULL;
-    if (value->type == RESP_ERROR) {
-        return failed(value, reply, failure);
-    }
-    if (value->type != RESP_ARRAY || value->n != 2 * n) {
-        return EA_PROTOCOL;
+    if (!plain) {
+        return take_script(verb, &value->items[i], reply, failure);
     }
     enum err err = take_lease(&value->items[2 * i], QUORUM_NONE, reply, failure);
     reply->token = reply->answer == QUORUM_NAME ? token_of(&value->items[2 * i + 1], reply->name) : 0;

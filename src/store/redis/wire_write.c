@@ -125,8 +125,17 @@ static void write_peek(const struct wire *wire, const struct quorum_command *com
     add_key(wire, REDIS_KEY_TENURE, command->names, out);
 }
 
-void wire_write_reads(const struct wire *wire, const struct quorum_command *const *commands, size_t n,
-                      struct buf *out)
+/* --- many as one call --- */
+
+static void add_lease_keys(const struct wire *wire, const struct quorum_names *names, struct buf *out)
+{
+    add_key(wire, REDIS_KEY_LEASE, names, out);
+    add_key(wire, REDIS_KEY_TENURE, names, out);
+    add_key(wire, REDIS_KEY_FENCE, names, out);
+}
+
+static void write_reads(const struct wire *wire, const struct quorum_command *const *commands, size_t n,
+                        struct buf *out)
 {
     resp_begin(out, 1 + 2 * n);
     resp_add(out, STR("MGET"));
@@ -136,17 +145,13 @@ void wire_write_reads(const struct wire *wire, const struct quorum_command *cons
     }
 }
 
-/* --- scripts --- */
-
-void wire_write_looks(const struct wire *wire, const struct wire_node *node,
-                      const struct quorum_command *const *commands, size_t n, struct buf *out)
+static void write_looks(const struct wire *wire, const struct wire_node *node,
+                        const struct quorum_command *const *commands, size_t n, struct buf *out)
 {
     begin_script(node, REDIS_SCRIPT_LOOK, 1 + 3 * n, 1 + 3 * n, out);
     add_node_key(wire, node, out);
     for (size_t i = 0; i < n; i++) {
-        add_key(wire, REDIS_KEY_LEASE, commands[i]->names, out);
-        add_key(wire, REDIS_KEY_TENURE, commands[i]->names, out);
-        add_key(wire, REDIS_KEY_FENCE, commands[i]->names, out);
+        add_lease_keys(wire, commands[i]->names, out);
     }
     resp_add(out, str_of(node->marker));
     for (size_t i = 0; i < n; i++) {
@@ -156,18 +161,62 @@ void wire_write_looks(const struct wire *wire, const struct wire_node *node,
     }
 }
 
-static void write_claim(const struct wire *wire, const struct wire_node *node,
-                        const struct quorum_command *command, struct buf *out)
+static void write_claims(const struct wire *wire, const struct wire_node *node,
+                         const struct quorum_command *const *commands, size_t n, struct buf *out)
 {
-    begin_election(wire, node, REDIS_SCRIPT_CLAIM, command, true, 6 + NOTICE_WORDS, out);
-    resp_add(out, command->names->candidate);
-    resp_add_u64(out, command->token);
-    add_owner(command->owner, out);
-    resp_add_u64(out, command->expect.token);
-    add_owner(command->expect.owner, out);
-    resp_add_i64(out, command->term_ms);
-    add_notice(wire, command, out);
+    begin_script(node, REDIS_SCRIPT_CLAIM, 1 + 5 * n, 1 + (6 + NOTICE_WORDS) * n, out);
+    add_node_key(wire, node, out);
+    for (size_t i = 0; i < n; i++) {
+        add_lease_keys(wire, commands[i]->names, out);
+    }
+    for (size_t i = 0; i < n; i++) {
+        add_key(wire, REDIS_KEY_META, commands[i]->names, out);
+        add_key(wire, REDIS_KEY_CANDIDATES, commands[i]->names, out);
+    }
+    resp_add(out, str_of(node->marker));
+    for (size_t i = 0; i < n; i++) {
+        resp_add(out, commands[i]->names->candidate);
+        resp_add_u64(out, commands[i]->token);
+        add_owner(commands[i]->owner, out);
+        resp_add_u64(out, commands[i]->expect.token);
+        add_owner(commands[i]->expect.owner, out);
+        resp_add_i64(out, commands[i]->term_ms);
+        add_notice(wire, commands[i], out);
+    }
 }
+
+size_t wire_batch_max(const struct quorum_command *command)
+{
+    switch (command->verb) {
+    case QUORUM_LOOK:
+        return WIRE_LOOKS_MAX;
+    case QUORUM_CLAIM:
+        return WIRE_CLAIMS_MAX;
+    case QUORUM_READ:
+        return command->exact ? 0 : WIRE_READS_MAX;
+    default:
+        return 0;
+    }
+}
+
+void wire_write_batch(const struct wire *wire, const struct wire_node *node,
+                      const struct quorum_command *const *commands, size_t n, struct buf *out)
+{
+    assert(n > 0 && n <= wire_batch_max(commands[0]));
+    switch (commands[0]->verb) {
+    case QUORUM_LOOK:
+        write_looks(wire, node, commands, n, out);
+        break;
+    case QUORUM_CLAIM:
+        write_claims(wire, node, commands, n, out);
+        break;
+    default:
+        write_reads(wire, commands, n, out);
+        break;
+    }
+}
+
+/* --- scripts --- */
 
 static void add_seen(const struct quorum_command *command, const struct quorum_hello *hello, bool blank,
                      struct buf *out)
@@ -274,10 +323,8 @@ unsigned wire_write(const struct wire *wire, const struct wire_node *node,
         write_peek(wire, command, out);
         break;
     case QUORUM_CLAIM:
-        write_claim(wire, node, command, out);
-        break;
     case QUORUM_LOOK:
-        wire_write_looks(wire, node, &command, 1, out);
+        wire_write_batch(wire, node, &command, 1, out);
         break;
     case QUORUM_REPAIR:
         write_repair(wire, node, command, out);
@@ -299,7 +346,7 @@ unsigned wire_write(const struct wire *wire, const struct wire_node *node,
         if (command->exact) {
             begin_election(wire, node, REDIS_SCRIPT_READ, command, false, 0, out);
         } else {
-            wire_write_reads(wire, &command, 1, out);
+            wire_write_batch(wire, node, &command, 1, out);
         }
         break;
     case QUORUM_NODE_READ:

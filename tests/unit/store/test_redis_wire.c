@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -179,6 +180,41 @@ static void every_verb_is_one_whole_command(void **state)
     buf_fini(&out);
 }
 
+static void commands_of_one_verb_are_one_call(void **state)
+{
+    struct quorum_names other = {.kind = STR("default"), .election = STR("f"), .candidate = STR("B")};
+    const struct {
+        enum quorum_verb verb;
+        size_t most;
+        size_t words; /* of a call about two elections */
+    } rows[] = {
+        {QUORUM_LOOK, WIRE_LOOKS_MAX, 3 + 1 + 2 * 3 + 1 + 2 * 3},
+        {QUORUM_CLAIM, WIRE_CLAIMS_MAX, 3 + 1 + 2 * 5 + 1 + 2 * 12},
+        {QUORUM_READ, WIRE_READS_MAX, 1 + 2 * 2},
+        {QUORUM_UNDO, 0, 0},
+    };
+    struct wire_node node;
+    struct buf out = BUF_EMPTY;
+    wire_node_init(&node, REDIS_EDITION_7, &hello, 0);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct quorum_command one = {.verb = rows[i].verb, .names = &names};
+        struct quorum_command two = {.verb = rows[i].verb, .names = &other};
+        const struct quorum_command *both[] = {&one, &two};
+        char head[16];
+        assert_int_equal(wire_batch_max(&one), rows[i].most);
+        if (rows[i].most > 0) {
+            wire_write_batch(&wire, &node, both, 2, &out);
+            (void)snprintf(head, sizeof head, "*%zu\r\n", rows[i].words);
+            assert_memory_equal(out.p, head, strlen(head));
+            assert_non_null(memmem(out.p, out.n, "\r\np/e\r\n", 7));
+            assert_non_null(memmem(out.p, out.n, "\r\np/f\r\n", 7));
+            buf_clear(&out);
+        }
+    }
+    assert_int_equal(wire_batch_max(&(struct quorum_command){.verb = QUORUM_READ, .exact = true}), 0);
+    buf_fini(&out);
+}
+
 static void what_gives_back_travels_with_its_text(void **state)
 {
     static const enum quorum_verb verbs[] = {QUORUM_UNDO, QUORUM_RESTORE, QUORUM_RESTORE_EXPIRY};
@@ -201,9 +237,9 @@ static void replies_say_what_they_should(void **state)
     expect_answer(QUORUM_SET, "$-1\r\n*2\r\n$2\r\n17\r\n$-1\r\n", QUORUM_NEW);
     expect_answer(QUORUM_SET, "$1\r\nB\r\n*2\r\n$-1\r\n$-1\r\n", QUORUM_NAME);
     expect_answer(QUORUM_PEEK, "*3\r\n$-1\r\n$-1\r\n$-1\r\n", QUORUM_NONE);
-    expect_answer(QUORUM_CLAIM, "*1\r\n$2\r\nok\r\n", QUORUM_OK);
-    expect_answer(QUORUM_CLAIM, "*2\r\n$3\r\nlow\r\n$1\r\n9\r\n", QUORUM_LOW);
-    expect_answer(QUORUM_CLAIM, "*1\r\n$8\r\namnesiac\r\n", QUORUM_AMNESIAC);
+    expect_answer(QUORUM_CLAIM, "*1\r\n*1\r\n$2\r\nok\r\n", QUORUM_OK);
+    expect_answer(QUORUM_CLAIM, "*1\r\n*2\r\n$3\r\nlow\r\n$1\r\n9\r\n", QUORUM_LOW);
+    expect_answer(QUORUM_CLAIM, "*1\r\n*1\r\n$8\r\namnesiac\r\n", QUORUM_AMNESIAC);
     expect_answer(QUORUM_RESIGN, "*2\r\n$2\r\nok\r\n$1\r\n9\r\n", QUORUM_OK);
     expect_answer(QUORUM_RESIGN, "*3\r\n$2\r\nno\r\n$1\r\nB\r\n$1\r\n9\r\n", QUORUM_NO);
     expect_answer(QUORUM_HANDOVER, "*3\r\n$2\r\nok\r\n$0\r\n\r\n$1\r\n0\r\n", QUORUM_OK);
@@ -226,6 +262,27 @@ static void a_look_brings_token_owner_fence_and_expiry(void **state)
     assert_int_equal(reply.owner.clock, 12);
     assert_int_equal(reply.owner.agent, 255);
     assert_int_equal(reply.expires_ms, 5000);
+}
+
+static void an_item_of_a_batch_is_read_by_its_place(void **state)
+{
+    const char bytes[] = "*2\r\n*1\r\n$2\r\nok\r\n*2\r\n$3\r\nlow\r\n$1\r\n9\r\n";
+    struct resp_reader *reader = mem_zalloc(sizeof *reader);
+    const struct resp_value *value = NULL;
+    const struct redis_failure *failure;
+    struct quorum_reply reply;
+    resp_reader_init(reader);
+    assert_int_equal(resp_reader_feed(reader, bytes, sizeof bytes - 1, NULL), EA_OK);
+    assert_int_equal(resp_reader_next(reader, &value, NULL), EA_OK);
+    assert_int_equal(wire_read_item(QUORUM_CLAIM, value, 0, 2, &reply, &failure), EA_OK);
+    assert_int_equal(reply.answer, QUORUM_OK);
+    assert_int_equal(wire_read_item(QUORUM_CLAIM, value, 1, 2, &reply, &failure), EA_OK);
+    assert_int_equal(reply.answer, QUORUM_LOW);
+    assert_int_equal(reply.fence, 9);
+    assert_int_equal(wire_read_item(QUORUM_CLAIM, value, 0, 3, &reply, &failure), EA_PROTOCOL);
+    assert_int_equal(wire_read_item(QUORUM_LOOK, value, 1, 2, &reply, &failure), EA_PROTOCOL);
+    resp_reader_fini(reader);
+    mem_free(reader);
 }
 
 static void a_token_is_shown_only_if_the_tenure_names_the_holder(void **state)
@@ -340,9 +397,11 @@ int main(void)
         cmocka_unit_test(a_reply_without_an_end_is_cut_off),
         cmocka_unit_test(a_campaign_is_two_native_commands_in_one_write),
         cmocka_unit_test(every_verb_is_one_whole_command),
+        cmocka_unit_test(commands_of_one_verb_are_one_call),
         cmocka_unit_test(what_gives_back_travels_with_its_text),
         cmocka_unit_test(replies_say_what_they_should),
         cmocka_unit_test(a_look_brings_token_owner_fence_and_expiry),
+        cmocka_unit_test(an_item_of_a_batch_is_read_by_its_place),
         cmocka_unit_test(a_token_is_shown_only_if_the_tenure_names_the_holder),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(errors_of_servers_say_what_cures_them),

@@ -22,7 +22,7 @@ local function load(node, at, values)
   e.fence = math.max(e.fence_alone, node.floor)
   if e.lease then
     local tenure_expires
-    e.expires, tenure_expires = expiries(e.lease_key, e.tenure_key)
+    e.expires, tenure_expires = expiries(e.lease_key, e.tenure and e.tenure_key)
     if e.tenure and e.expires == tenure_expires then
       local token, owner, name = string.match(e.tenure, '^(%d+) (%d+%.%x+) ([^\n]*)')
       if name == e.lease and #owner == 33 and tonumber(token) < LIMIT then
@@ -33,9 +33,9 @@ local function load(node, at, values)
   return e
 end
 
--- Lease and tenure, with one expiry, which is returned. What is left of this name's own lease is never shortened.
-local function write(e, name, token, owner, px, replaced)
-  local at = now_ms() + tonumber(px)
+-- Lease and tenure, with one expiry, in milliseconds since 1970, which is returned. What is left of this name's own lease
+-- is never shortened.
+local function write(e, name, token, owner, at, replaced)
   if (e.lease == name or replaced) and e.lease and e.expires > at then
     at = e.expires
   end

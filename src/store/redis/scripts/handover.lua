@@ -25,6 +25,6 @@ if e.lease then
   replaced = '\n' .. text(e.expires) .. ' ' .. #e.lease .. '\n' .. e.lease .. old
 end
 local ago = ended_ago(e)
-raise_fence(e, tonumber(token), write(e, candidate, token, owner, ARGV[8], replaced))
-notice(9, e, e.token and 'handed_over' or 'elected', token, candidate, ago)
+raise_fence(e, tonumber(token), write(e, candidate, token, owner, now_ms() + tonumber(ARGV[8]), replaced))
+notice(5, 9, e, e.token and 'handed_over' or 'elected', token, candidate, ago)
 return {'ok', e.lease or '', text(e.token or 0)}

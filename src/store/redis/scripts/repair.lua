@@ -16,5 +16,5 @@ end
 if node.amnesiac and not seen then
   return {'amnesiac'}
 end
-raise_fence(e, token, write(e, ARGV[2], ARGV[3], ARGV[4], ARGV[8]))
+raise_fence(e, token, write(e, ARGV[2], ARGV[3], ARGV[4], now_ms() + tonumber(ARGV[8])))
 return {'ok'}

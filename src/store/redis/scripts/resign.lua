@@ -16,6 +16,6 @@ if e.token then
 end
 redis.call('DEL', e.lease_key, e.tenure_key)
 if e.token then
-  notice(6, e, 'resigned', text(e.token), candidate)
+  notice(5, 6, e, 'resigned', text(e.token), candidate)
 end
 return {'ok', text(e.token or 0)}
