@@ -1,6 +1,7 @@
 /* Carries out what failover.c decides: the loop, the store, and the program's calls on the loop's thread. */
 #include "client/engine_uv.h"
 #include "client/internal.h"
+#include "client/words.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -256,7 +257,7 @@ static void look_at_store(struct election *e)
     store_status(e->store, &status);
     lock(e);
     e->store_up = status.state == STORE_UP;
-    memcpy(e->store_why, status.why, sizeof e->store_why);
+    words_translate(e->store_why, sizeof e->store_why, status.why);
     unlock(e);
 }
 
@@ -420,6 +421,7 @@ static size_t pool_bytes(const char *urls)
 
 static enum err open_store(struct election *e, struct error *error)
 {
+    char words[sizeof error->text];
     struct store_options options = {
         .driver = "redis",
         .lanes = &e->loop,
@@ -432,10 +434,12 @@ static enum err open_store(struct election *e, struct error *error)
         .redis = &e->settings.redis,
     };
     enum err err = store_redis_ops.open(&e->store, &options, error);
-    if (err == EA_OK) {
-        store_watch(e->store);
+    if (err != EA_OK) {
+        words_translate(words, sizeof words, error->text);
+        return error_set(error, err, "%s", words);
     }
-    return err;
+    store_watch(e->store);
+    return EA_OK;
 }
 
 static void decide(struct election *e)

@@ -5,6 +5,7 @@
  *   config.c     checks a configuration and copies it
  *   engine.c     carries out what is decided: the loop's side
  *   term.c       how long this node leads, for readers without a lock (see term.h)
+ *   words.c      the agent's settings by the names that the library's have
  *   callbacks.c  the thread of on_start and on_stop, and their context
  *   library.c    the public functions: life and leadership
  *   show.c       the public functions that show something; logging

@@ -7,6 +7,7 @@
 
 #include "client/internal.h"
 #include "client/version.h"
+#include "client/words.h"
 
 #define VALUE_BYTES  300
 #define FIELDS_MAX   8
@@ -65,11 +66,23 @@ const char *election_version(void)
 
 /* --- log --- */
 
+/* Names come as they are; sentences in the library's own words. */
+static void text_value(const struct log_field *field, char out[VALUE_BYTES])
+{
+    char text[VALUE_BYTES];
+    if (strcmp(field->name, "why") != 0 && strcmp(field->name, "error") != 0) {
+        (void)str_escape(field->s, out, VALUE_BYTES);
+        return;
+    }
+    (void)str_escape(field->s, text, sizeof text);
+    words_translate(out, VALUE_BYTES, text);
+}
+
 static void field_value(const struct log_field *field, char out[VALUE_BYTES])
 {
     switch (field->type) {
     case LOG_FIELD_STR:
-        (void)str_escape(field->s, out, VALUE_BYTES);
+        text_value(field, out);
         break;
     case LOG_FIELD_INT:
         (void)snprintf(out, VALUE_BYTES, "%lld", (long long)field->i);
