@@ -115,7 +115,7 @@ struct slot {
     struct quorum_claim expect; /* claim: what T must be; handover: what it replaced */
     struct quorum_claim placed; /* handover: what was sent there last */
     struct quorum_claim put_back;
-    int64_t put_back_ms; /* the expiry before this attempt first looked */
+    int64_t put_back_ms; /* the expiry before this attempt last looked */
     int64_t left_ms;     /* read */
 };
 

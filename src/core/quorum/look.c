@@ -35,11 +35,10 @@ static void note_tenure(struct quorum *q, struct attempt *a, struct slot *s, con
     if (q->faults.give_back_adopted && a->n_tried < QUORUM_CLAIMS_MAX) {
         a->tried[a->n_tried++] = s->seen;
     }
-    if (s->put_back.token != reply->token) {
-        /* The first look's: a second one finds what the first wrote. */
-        s->put_back_ms = reply->expires_ms;
-    }
+    /* A second look's too, though it may find no more than the first one wrote: between the two another operation may
+     * have promised what it found. */
     s->put_back = s->seen;
+    s->put_back_ms = reply->expires_ms;
 }
 
 void look_note(struct quorum *q, struct attempt *a, struct slot *s, const struct quorum_reply *reply)

@@ -346,6 +346,24 @@ static void an_unary_extension_that_meets_a_greater_owner_looks_once_more(void *
     rig_free(rig);
 }
 
+static void what_was_promised_between_two_looks_is_not_taken_back(void **state)
+{
+    struct rig *rig = rig_new(3); /* another operation was answered with what the second look finds (seed 43399) */
+    struct ask a = {0};
+    rig_extend(rig, &a, "a", 900);
+    struct quorum_owner owner = looked(rig, 0);
+    struct quorum_owner greater = {owner.clock + 99, 3};
+    rig_exchange(rig, 0, 0, QUORUM_LOOK, R(OK, .token = 900, .owner = owner, .expires_ms = 4711));
+    rig_exchange(rig, 1, 2, QUORUM_LOOK, R(OK, .token = 900, .owner = greater, .expires_ms = 4711));
+    owner = looked(rig, 0);
+    rig_exchange(rig, 0, 0, QUORUM_LOOK, R(OK, .token = 900, .owner = owner, .expires_ms = 9000));
+    rig_exchange(rig, 1, 2, QUORUM_LOOK, R(MISSING, .fence = 901));
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_NOT_FOUND);
+    assert_int_equal(rig_expect(rig, 0, QUORUM_RESTORE_EXPIRY)->expires_ms, 9000);
+    rig_free(rig);
+}
+
 static void a_session_that_meets_a_greater_owner_has_moved_and_puts_nothing_back(void **state)
 {
     struct rig *rig = rig_new(3); /* scenario 4 */
@@ -499,6 +517,7 @@ int main(void)
         cmocka_unit_test(not_found_at_the_deadline_when_the_last_answer_never_came),
         cmocka_unit_test(without_a_majority_the_store_cannot_decide),
         cmocka_unit_test(an_unary_extension_that_meets_a_greater_owner_looks_once_more),
+        cmocka_unit_test(what_was_promised_between_two_looks_is_not_taken_back),
         cmocka_unit_test(a_session_that_meets_a_greater_owner_has_moved_and_puts_nothing_back),
         cmocka_unit_test(a_session_reopened_here_takes_a_new_owner_when_a_quorum_has_its_token),
         cmocka_unit_test(an_answer_that_comes_too_late_for_any_validity_is_no_success),
