@@ -142,6 +142,7 @@ void admission_read(struct quorum *q, struct node *node, const struct quorum_rep
                   q->memory_was_lost
                       ? "ready, after a majority's memory was lost: from there on clocks order the tokens"
                       : "ready");
+        node_unsure(node); /* it may have forgotten since, and been declared ready by another agent */
         node_sure(q, node, reply->ceiling, reply->max_term_ms);
         node_raise_ahead(q);
     } else {

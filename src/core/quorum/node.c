@@ -262,29 +262,59 @@ static void attest(struct quorum *q)
     attempt_unblock_all(q);
 }
 
-/* Looks for the most that q ready nodes have confirmed, and begins to prove it. */
+/*
+ * What stands is known to all ready nodes but N - q: to those that have forgotten it, ready ones have told it since. So
+ * where more know less, a majority has forgotten without our noticing, and nothing stands.
+ */
+static void doubt_what_stands(struct quorum *q)
+{
+    unsigned less = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        const struct node *node = &q->nodes[i];
+        bool sure = node_state(node) == QUORUM_NODE_READY && node->sure_ceiling > 0;
+        bool knows = node->sure_ceiling >= q->stands_ceiling && node->sure_term_ms >= q->stands_term_ms;
+        less += sure && !knows ? 1 : 0;
+    }
+    if (less > q->n - q->majority) {
+        q->stands_ceiling = 0;
+        q->stands_term_ms = 0;
+    }
+}
+
+static uint64_t ceiling_to_prove(const struct quorum *q)
+{
+    uint64_t most = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        uint64_t sure = q->nodes[i].sure_ceiling;
+        bool more = sure > q->stands_ceiling && sure > most;
+        most = more && ready_and_sure(q, sure, 0) >= q->majority ? sure : most;
+    }
+    return most;
+}
+
+static int64_t term_to_prove(const struct quorum *q)
+{
+    int64_t most = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        int64_t sure = q->nodes[i].sure_term_ms;
+        bool more = sure > q->stands_term_ms && sure > most;
+        most = more && ready_and_sure(q, 0, sure) >= q->majority ? sure : most;
+    }
+    return most;
+}
+
+/* Looks for the most that q ready nodes have confirmed, and begins to prove it: of the two only what is news, for what
+ * stands may have been said by others. */
 static void prove_more(struct quorum *q)
 {
     if (q->proving && ready_and_sure(q, q->proof_ceiling, q->proof_term_ms) >= q->majority) {
         return;
     }
     q->proving = false;
-    uint64_t ceiling = q->stands_ceiling;
-    int64_t term_ms = q->stands_term_ms;
-    for (unsigned i = 0; i < q->n; i++) {
-        const struct node *node = &q->nodes[i];
-        bool higher = node->sure_ceiling > ceiling;
-        ceiling =
-            higher && ready_and_sure(q, node->sure_ceiling, 0) >= q->majority ? node->sure_ceiling : ceiling;
-    }
-    for (unsigned i = 0; i < q->n; i++) {
-        const struct node *node = &q->nodes[i];
-        bool longer = node->sure_term_ms > term_ms;
-        term_ms =
-            longer && ready_and_sure(q, 0, node->sure_term_ms) >= q->majority ? node->sure_term_ms : term_ms;
-    }
-    if ((ceiling == q->stands_ceiling && term_ms == q->stands_term_ms) ||
-        ready_and_sure(q, ceiling, term_ms) < q->majority) {
+    doubt_what_stands(q);
+    uint64_t ceiling = ceiling_to_prove(q);
+    int64_t term_ms = term_to_prove(q);
+    if ((ceiling == 0 && term_ms == 0) || ready_and_sure(q, ceiling, term_ms) < q->majority) {
         return;
     }
     q->proving = true;
