@@ -211,27 +211,32 @@ struct quorum_command {
     bool sent;                        /* set by who sends */
     const struct quorum_names *names; /* NULL for NODE_* */
 
-    int64_t term_ms;            /* CLAIM, LOOK, REPAIR, HANDOVER: PX before the max; SET: set_ms */
-    uint64_t token;             /* CLAIM, REPAIR, RESIGN, HANDOVER, RESTORE, RESTORE_EXPIRY */
-    struct quorum_owner owner;  /* the same, and LOOK */
-    struct quorum_claim expect; /* CLAIM: T; HANDOVER: conditions on T, each only if not zero */
-    bool force;                 /* REPAIR, RESIGN */
-    bool exact;                 /* READ */
-    uint64_t nonce;             /* REPAIR: of the recovering marker that we saw; 0: none */
-    int64_t expires_ms;         /* RESTORE_EXPIRY: as LOOK gave it */
-    unsigned n_tried;           /* UNDO */
-    struct quorum_claim tried[QUORUM_CLAIMS_MAX];
-    /* What a script may write beside for display (the election's meta, notices): it never decides anything.
-     */
-    int32_t priority; /* of the candidate */
-    struct wall wall; /* when the attempt began */
-
-    /* NODE_* */
-    struct quorum_marker marker_old;
-    struct quorum_marker marker;
-    uint64_t floor;
-    uint64_t ceiling;
-    int64_t max_term_ms;
+    /* A command is about an election or about the node. An attempt has one for each node, and is made for every request:
+     * so they share their memory. */
+    union {
+        struct {
+            int64_t term_ms;            /* CLAIM, LOOK, REPAIR, HANDOVER: PX before the max; SET: set_ms */
+            uint64_t token;             /* CLAIM, REPAIR, RESIGN, HANDOVER, RESTORE, RESTORE_EXPIRY */
+            struct quorum_owner owner;  /* the same, and LOOK */
+            struct quorum_claim expect; /* CLAIM: T; HANDOVER: conditions on T, each only if not zero */
+            bool force;                 /* REPAIR, RESIGN */
+            bool exact;                 /* READ */
+            uint64_t nonce;             /* REPAIR: of the recovering marker that we saw; 0: none */
+            int64_t expires_ms;         /* RESTORE_EXPIRY: as LOOK gave it */
+            unsigned n_tried;           /* UNDO */
+            struct quorum_claim tried[QUORUM_CLAIMS_MAX];
+            /* What a script may write beside for display (the election's meta, notices): it never decides anything. */
+            int32_t priority; /* of the candidate */
+            struct wall wall; /* when the attempt began */
+        };
+        struct { /* NODE_* */
+            struct quorum_marker marker_old;
+            struct quorum_marker marker;
+            uint64_t floor;
+            uint64_t ceiling;
+            int64_t max_term_ms;
+        };
+    };
 
     /* Of who sends, from hooks->send to quorum_reply(). */
     struct quorum_command *next;
