@@ -86,6 +86,12 @@ static void gather(void *user, struct metrics_gauges *gauges)
     gauges->arg = agent;
     struct store_status status;
     store_status(agent->store, &status);
+    struct store_counts counts = {0};
+    if (agent->store->ops->counts != NULL) {
+        agent->store->ops->counts(agent->store, &counts);
+    }
+    gauges->claim_retries = counts.claim_retries;
+    gauges->undo_pending = counts.undo_pending;
     gauges->store_nodes = agent->store->ops->nodes != NULL ? store_nodes : NULL;
     gauges->store_node = agent->store->ops->name;
     gauges->store_node_state = status.state == STORE_UP ? 0 : status.state == STORE_STARTING ? 1 : 2;

@@ -96,6 +96,8 @@ struct metrics_gauges {
     int store_node_state;
     /* Of a store with several nodes, instead of these two: calls row() for each, with the same states. */
     void (*store_nodes)(void *arg, void (*row)(void *row_arg, const char *node, int state), void *row_arg);
+    uint64_t claim_retries; /* since the start */
+    uint64_t undo_pending;
 };
 
 /* The page is appended to out. gauges may be NULL: the families stay empty. `openmetrics` chooses the format

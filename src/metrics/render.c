@@ -382,6 +382,22 @@ static void samples_disconnected_redis_backends(struct page *page)
     end_sample(page, down);
 }
 
+static void samples_claim_retries(struct page *page)
+{
+    if (page->gauges != NULL) {
+        begin_sample(page, METRICS_ID_claim_retries, "");
+        end_sample(page, page->gauges->claim_retries);
+    }
+}
+
+static void samples_undo_pending(struct page *page)
+{
+    if (page->gauges != NULL) {
+        begin_sample(page, METRICS_ID_undo_pending, "");
+        end_sample(page, page->gauges->undo_pending);
+    }
+}
+
 static void samples_build_info(struct page *page)
 {
     begin_sample(page, METRICS_ID_build_info, "");

@@ -61,6 +61,13 @@ struct store_options {
                          int64_t duration_us);
 };
 
+/* What only a store of many nodes has to count. */
+struct store_counts {
+    uint64_t
+        claim_retries; /* claims that a node refused as too low, and that were made again, since the start */
+    uint64_t undo_pending; /* attempts whose undo is not answered yet */
+};
+
 struct store_ops {
     const char *name;
     /* Before the loops run, on the main thread. The answer to a request may be EA_UNAVAILABLE until the store
@@ -76,6 +83,8 @@ struct store_ops {
     /* The nodes it keeps elections on, for the metric: state is 0 up, 1 recovering, 2 down. Any thread. NULL:
      * one, called as the store and in its state. */
     void (*nodes)(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg);
+    /* Any thread. NULL: nothing of the kind happens. */
+    void (*counts)(struct store *store, struct store_counts *out);
     /* See store_beat(). NULL: candidates are not kept. */
     void (*beat)(struct store *store, unsigned lane, const struct election_beat *beat);
     /* See store_watch(). Any thread. NULL: everything is told anyway. */

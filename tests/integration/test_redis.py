@@ -341,6 +341,27 @@ def test_one_dead_node_of_three_is_not_noticed_two_are(agents, servers):
     assert leader_of(agent, "job") in (None, "a")
 
 
+def test_claims_made_again_and_undos_that_wait_are_counted(agents, servers):
+    nodes = servers(3)
+    agent = agents(**on(nodes)).start()
+    assert agent.metric("election_agent_claim_retries_total") == 0
+    _, won = campaign(agent, "job", "a")
+    ahead = int(won["token"]) + 5_000_000
+    for node in nodes:  # as an agent leaves it whose clock is seconds ahead
+        node.call("SET", "ela/fence/default/job", str(ahead))
+    status, heir = agent.json("PUT", "/election/job", {"leader": "b", "term": 60000, "from": "a", "token": won["token"]})
+    assert status == 200 and int(heir["token"]) > ahead
+    assert agent.metric("election_agent_claim_retries_total") == 1
+    assert agent.metric("election_agent_undo_pending") == 0
+    for node in nodes[1:]:
+        node.pause()
+    assert campaign(agent, "other", "a")[0] == 412
+    wait_for(lambda: agent.metric("election_agent_undo_pending") == 1, "the undo to wait for nodes that do not answer")
+    for node in nodes[1:]:
+        node.go_on()
+    wait_for(lambda: agent.metric("election_agent_undo_pending") == 0, "the undos to be answered", 10)
+
+
 def test_an_empty_node_comes_back_after_the_longest_term(agents, servers):
     nodes = servers(3)
     agent = agents(**on(nodes, LEASE_MAX_TERM="2s")).start()

@@ -165,6 +165,21 @@ static void plan_timer(struct redis_group *group, bool unused)
     }
 }
 
+/* For the metrics: what has changed since the last turn. An unsigned difference takes away, too. */
+static void tell_counts(struct redis_group *group, uint64_t claims_low, uint64_t undos)
+{
+    struct redis_store *store = group->lane->store;
+    if (claims_low != group->told_claims_low) {
+        atomic_fetch_add_explicit(&store->claims_low, claims_low - group->told_claims_low,
+                                  memory_order_relaxed);
+        group->told_claims_low = claims_low;
+    }
+    if (undos != group->told_undos) {
+        atomic_fetch_add_explicit(&store->undos, undos - group->told_undos, memory_order_relaxed);
+        group->told_undos = undos;
+    }
+}
+
 static void settle(struct loop *loop, struct loop_task *task)
 {
     struct redis_group *group = CONTAINER_OF(task, struct redis_group, settle);
@@ -178,6 +193,7 @@ static void settle(struct loop *loop, struct loop_task *task)
     }
     plan_timer(group, unused);
     quorum_status(group->quorum, &status);
+    tell_counts(group, status.claims_low, status.undos);
     bool up = status.ready >= status.quorum;
     if (up != group->is_up) {
         group->is_up = up;
@@ -286,6 +302,7 @@ void group_free(struct redis_group *group)
     for (size_t i = 0; i < group->lane->store->n_nodes; i++) {
         loop_timer_stop(group->lane->loop, &group->seats[i].retry);
     }
+    tell_counts(group, group->told_claims_low, 0);
     quorum_free(group->quorum);
     buf_fini(&group->lost_keys);
     buf_fini(&group->lost_members);

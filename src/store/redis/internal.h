@@ -69,6 +69,8 @@ struct redis_group {
     struct quorum_command **homeless_end;
     bool was_up;
     bool is_up;
+    uint64_t told_claims_low; /* what of its quorum is in the store's counts */
+    uint64_t told_undos;
     struct buf lost_keys; /* notes.c: who lost in this turn, as the words of the command to come */
     struct buf lost_members;
     size_t n_lost;
@@ -144,6 +146,9 @@ struct redis_store {
     struct redis_health health[REDIS_NODES_MAX * REDIS_SERVERS_MAX];
     unsigned lanes_up;
     unsigned lanes_started;
+
+    atomic_uint_least64_t claims_low; /* over all lanes: see store_counts */
+    atomic_uint_least64_t undos;
 
     struct loop_message status_message; /* to lane 0 */
     atomic_bool status_posted;

@@ -102,6 +102,15 @@ static void count(struct store *store, void (*row)(void *arg, struct str kind, u
     mem_free(censuses);
 }
 
+static void counts(struct store *store, struct store_counts *out)
+{
+    struct redis_store *self = CONTAINER_OF(store, struct redis_store, store);
+    *out = (struct store_counts){
+        .claim_retries = atomic_load_explicit(&self->claims_low, memory_order_relaxed),
+        .undo_pending = atomic_load_explicit(&self->undos, memory_order_relaxed),
+    };
+}
+
 static void nodes(struct store *store, void (*row)(void *arg, const char *node, int state), void *arg)
 {
     struct redis_store *self = redis_of(store);
@@ -414,5 +423,6 @@ const struct store_ops store_redis_ops = {
     .count = count,
     .close = close_store,
     .nodes = nodes,
+    .counts = counts,
     .watch = watch,
 };

@@ -81,9 +81,11 @@ static void a_store_of_several_nodes_shows_each_and_counts_those_that_are_down(v
     struct buf page = render(m, &gauges, false);
     assert_sample(&page, "election_agent_disconnected_redis_backends{agent=\"a\"}", "0");
     buf_fini(&page);
-    const struct metrics_gauges nodes = {.store_nodes = three_nodes};
+    const struct metrics_gauges nodes = {.store_nodes = three_nodes, .claim_retries = 7, .undo_pending = 2};
     page = render(m, &nodes, false);
     assert_sample(&page, "election_agent_disconnected_redis_backends{agent=\"a\"}", "1");
+    assert_sample(&page, "election_agent_claim_retries_total{agent=\"a\"}", "7");
+    assert_sample(&page, "election_agent_undo_pending{agent=\"a\"}", "2");
     assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"a:1\",state=\"up\"}", "1");
     assert_sample(&page, "election_agent_store_node_state{agent=\"a\",node=\"b:2\",state=\"recovering\"}",
                   "1");
