@@ -127,14 +127,20 @@ static bool held_by_other(struct quorum *q, struct attempt *a, const struct slot
     return true;
 }
 
+static bool has_nothing(const struct attempt *a, const struct slot *s)
+{
+    bool heard = s->answer == QUORUM_MISSING || s->answer == QUORUM_AMNESIAC || s->answer == QUORUM_OTHER;
+    return slot_fresh(a, s) && heard && !s->own;
+}
+
 /* All have answered, nobody holds anything of the candidate's, and q nodes with memory have one other name: a foreign
- * agent's lease has no tenure, and is held all the same. While a node holds the candidate's token such names may be
- * losers' transient leases, and the leader must not lose by them (scenario 10). */
+ * agent's lease has no tenure, and is held all the same. While a node holds the candidate's token, or may do so, such
+ * names may be losers' transient leases, and the leader must not lose by them (scenario 10). */
 static bool held_without_tenure(struct quorum *q, struct attempt *a, const struct slot *just,
                                 const struct quorum_reply *reply)
 {
     for (unsigned i = 0; i < q->n; i++) {
-        if (slot_fresh(a, &a->slots[i]) && a->slots[i].own) {
+        if (!has_nothing(a, &a->slots[i])) {
             return false;
         }
     }

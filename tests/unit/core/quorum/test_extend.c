@@ -348,7 +348,8 @@ static void an_unary_extension_that_meets_a_greater_owner_looks_once_more(void *
 
 static void what_was_promised_between_two_looks_is_not_taken_back(void **state)
 {
-    struct rig *rig = rig_new(3); /* another operation was answered with what the second look finds (seed 43399) */
+    struct rig *rig =
+        rig_new(3); /* another operation was answered with what the second look finds (seed 43399) */
     struct ask a = {0};
     rig_extend(rig, &a, "a", 900);
     struct quorum_owner owner = looked(rig, 0);
@@ -443,6 +444,18 @@ static void a_leader_does_not_lose_by_losers_transient_leases(void **state)
     rig_free(rig);
 }
 
+static void a_leader_does_not_lose_by_them_while_a_node_is_silent(void **state)
+{
+    struct rig *rig = rig_new(3); /* it may hold the token (seed 1147538) */
+    struct ask a = {0};
+    rig_extend(rig, &a, "a", 900);
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OTHER, .name = STR("loser")));
+    rig_cut(rig, 2);
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.request.err, EA_UNAVAILABLE);
+    rig_free(rig);
+}
+
 static struct quorum_hello another_server(const struct rig *rig, unsigned node)
 {
     struct quorum_hello hello = rig->hello[node];
@@ -527,6 +540,7 @@ int main(void)
         cmocka_unit_test(a_slots_new_server_is_looked_at_before_it_votes),
         cmocka_unit_test(a_foreign_lease_on_a_quorum_is_held_by_another),
         cmocka_unit_test(a_leader_does_not_lose_by_losers_transient_leases),
+        cmocka_unit_test(a_leader_does_not_lose_by_them_while_a_node_is_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
