@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include <openssl/err.h>
@@ -14,18 +15,49 @@ static const char ciphers_tls12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 /* Sessions resumed by ticket belong to this service; needed as soon as clients are verified. */
 static const unsigned char session_context[] = "election-agent";
 
+static const char *words_of(unsigned long code, const char *otherwise)
+{
+    const char *words = NULL;
+
+    if (code != 0) {
+        words =
+            ERR_SYSTEM_ERROR(code) ? strerrordesc_np(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    }
+    return words != NULL ? words : otherwise;
+}
+
 const char *tls_error_words(const char *otherwise)
 {
-    unsigned long code = ERR_get_error();
-    const char *words = otherwise;
+    const char *words = words_of(ERR_get_error(), otherwise);
 
-    if (code != 0 && ERR_SYSTEM_ERROR(code)) {
-        words = strerrordesc_np(ERR_GET_REASON(code));
-    } else if (code != 0) {
-        words = ERR_reason_error_string(code);
+    ERR_clear_error();
+    return words;
+}
+
+/* That something below failed, and not why. */
+static bool names_no_cause(unsigned long code)
+{
+    return !ERR_SYSTEM_ERROR(code) && (code & ERR_RFLAG_COMMON) != 0 && (code & ERR_RFLAG_FATAL) == 0;
+}
+
+/* "cannot WHAT FILE: why". A lack of memory counts wherever OpenSSL's queue has it: what it says first is often only
+ * what followed from that. Where no cause is named, there was none left to name it with. */
+static enum err refuse(struct error *error, const char *what, const char *file)
+{
+    const char *words = words_of(ERR_peek_error(), "unknown reason");
+    bool memory = true;
+    unsigned long code;
+
+    while ((code = ERR_get_error()) != 0) {
+        if (ERR_GET_REASON(code) == (ERR_SYSTEM_ERROR(code) ? ENOMEM : ERR_R_MALLOC_FAILURE)) {
+            memory = true;
+            break;
+        }
+        memory = memory && names_no_cause(code);
     }
     ERR_clear_error();
-    return words != NULL ? words : otherwise;
+    return memory ? error_set(error, EA_NOMEM, "cannot %s%s: out of memory", what, file)
+                  : error_set(error, EA_CONFIG, "cannot %s%s: %s", what, file, words);
 }
 
 /* A key that is encrypted must not make the daemon ask for a password on the terminal. */
@@ -79,13 +111,11 @@ static enum err load_identity(SSL_CTX *ctx, const struct tls_options *options, s
         return error_set(error, EA_CONFIG, "the certificate %s needs a key", options->cert_file);
     }
     if (SSL_CTX_use_certificate_chain_file(ctx, options->cert_file) != 1) {
-        return error_set(error, EA_CONFIG, "cannot use the certificate %s: %s", options->cert_file,
-                         tls_error_words("not a PEM certificate"));
+        return refuse(error, "use the certificate ", options->cert_file);
     }
     if (SSL_CTX_use_PrivateKey_file(ctx, options->key_file, SSL_FILETYPE_PEM) != 1 ||
         SSL_CTX_check_private_key(ctx) != 1) {
-        return error_set(error, EA_CONFIG, "cannot use the key %s: %s", options->key_file,
-                         tls_error_words("not a PEM key"));
+        return refuse(error, "use the key ", options->key_file);
     }
     return EA_OK;
 }
@@ -95,21 +125,18 @@ static enum err load_trust(SSL_CTX *ctx, const struct tls_options *options, stru
     int mode = SSL_VERIFY_NONE;
 
     if (options->ca_file != NULL && SSL_CTX_load_verify_file(ctx, options->ca_file) != 1) {
-        return error_set(error, EA_CONFIG, "cannot use the certificate authority %s: %s", options->ca_file,
-                         tls_error_words("not a PEM certificate"));
+        return refuse(error, "use the certificate authority ", options->ca_file);
     }
     if (!options->server) {
         mode = SSL_VERIFY_PEER;
         if (options->ca_file == NULL && SSL_CTX_set_default_verify_paths(ctx) != 1) {
-            return error_set(error, EA_CONFIG, "cannot use the system's certificate authorities: %s",
-                             tls_error_words("unknown reason"));
+            return refuse(error, "use the system's certificate authorities", "");
         }
     } else if (options->ca_file != NULL) {
         STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->ca_file);
 
         if (names == NULL) {
-            return error_set(error, EA_CONFIG, "cannot use the certificate authority %s: %s",
-                             options->ca_file, tls_error_words("not a PEM certificate"));
+            return refuse(error, "use the certificate authority ", options->ca_file);
         }
         SSL_CTX_set_client_CA_list(ctx, names); /* owns the names */
         mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -145,7 +172,7 @@ enum err tls_context_new(struct tls_context **out, const struct tls_options *opt
     context->bio = tls_bio_method();
     context->ctx = SSL_CTX_new(options->server ? TLS_server_method() : TLS_client_method());
     if (context->bio == NULL || context->ctx == NULL || !set_rules(context->ctx)) {
-        err = error_set(error, EA_CONFIG, "cannot set up TLS: %s", tls_error_words("out of memory"));
+        err = refuse(error, "set up TLS", "");
         goto fail;
     }
     err = load_identity(context->ctx, options, error);

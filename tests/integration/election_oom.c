@@ -3,7 +3,9 @@
  * must be ELECTION_NOMEM (or ELECTION_SYSTEM, where the kernel is what refuses), leave no memory behind, and the first
  * run without a failure must work. Afterwards every allocation fails while an instance leads, renews and closes.
  *
- *     election_oom URL [CA]
+ *     election_oom URL
+ *     election_oom URL CA FIRST STRIDE     with TLS: only the sweep, of every so-many-th allocation, on the program's
+ *                                          loop; needs no server
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -91,7 +93,8 @@ static enum election_error run(struct election **out, char **argv, char *words)
     config.node_id = "a";
     config.redis_urls = argv[1];
     config.redis_tls_ca = argv[2];
-    config.lease_ttl_ms = 300;
+    config.lease_ttl_ms = argv[2] != NULL ? 100 : 300;
+    config.loop = argv[2] != NULL ? ELECTION_LOOP_PROGRAM : ELECTION_LOOP_THREAD;
     config.on_start = lead;
     return election_run(out, &config, words, ELECTION_WORDS_BYTES);
 }
@@ -100,13 +103,20 @@ static int sweep(char **argv)
 {
     char words[ELECTION_WORDS_BYTES];
     struct election *election = NULL;
-    for (long n = 0; n < 10000; n++) {
+    /* OpenSSL sets itself up once, and for good: what fails then is remembered. Not part of the sweep. */
+    if (run(&election, argv, words) != ELECTION_OK || election_free(election) != ELECTION_OK) {
+        printf("%s\n", words);
+        return 1;
+    }
+    long stride = argv[2] != NULL ? strtol(argv[4], NULL, 10) : 1;
+    long refused = 0;
+    for (long n = argv[2] != NULL ? strtol(argv[3], NULL, 10) : 0; n < 100000; n += stride) {
         atomic_store(&failed, 0);
         atomic_store(&countdown, n);
         enum election_error error = run(&election, argv, words);
         atomic_store(&countdown, -1);
         if (atomic_load(&failed) == 0) {
-            printf("swept %ld\n", n);
+            printf("swept %ld refused %ld\n", n, refused);
             return error == ELECTION_OK && election_free(election) == ELECTION_OK ? 0 : 1;
         }
         if (error == ELECTION_OK) { /* a thread had it, or somebody could do without */
@@ -114,6 +124,8 @@ static int sweep(char **argv)
         } else if (error != ELECTION_NOMEM && error != ELECTION_SYSTEM) {
             printf("allocation %ld: %d %s\n", n, (int)error, words);
             return 1;
+        } else {
+            refused++;
         }
     }
     return 1;
@@ -142,5 +154,5 @@ int main(int argc, char **argv)
     (void)argc;
     setvbuf(stdout, NULL, _IOLBF, 0);
     int result = sweep(argv);
-    return result != 0 ? result : starve(argv);
+    return result != 0 || argv[2] != NULL ? result : starve(argv);
 }

@@ -6,10 +6,11 @@ import subprocess
 
 import pytest
 
-from harness.agent import BUILD, SLOW, VARIANT, wait_for
+from harness.agent import BUILD, SLOW, VARIANT, free_port, wait_for
 from harness.election import Node, boot_us
 from harness.redis import Server
 from test_redis import ACL
+from test_redis_tls import pki  # noqa: F401: a fixture
 
 TTL = 1000 * SLOW
 
@@ -270,6 +271,19 @@ def test_every_allocation_may_fail(servers):
     assert done.returncode == 0, done.stdout + done.stderr
     swept = int(done.stdout.split()[1])
     assert swept >= 4, done.stdout  # a sweep that fails nothing proves nothing
+
+
+def test_every_allocation_of_tls_may_fail(pki):
+    """Many OpenSSL can do without; the others are an error of their own, never a wrong file."""
+    program = BUILD / "tests/unit/client/election_oom"
+    if not program.exists():
+        assert VARIANT != "release"
+        return
+    parts = [subprocess.Popen([program, f"rediss://127.0.0.1:{free_port()}", pki / "ca.crt", str(i), "8"], stdout=subprocess.PIPE, text=True)
+             for i in range(8)]
+    said = [part.communicate(timeout=120)[0] for part in parts]
+    assert all(part.returncode == 0 for part in parts), said
+    assert sum(int(words.split()[3]) for words in said) > 200, said
 
 
 def test_only_its_own_names_can_be_seen():
