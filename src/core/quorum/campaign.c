@@ -150,11 +150,40 @@ static void ask_set(struct quorum *q, struct attempt *a, struct slot *s)
     s->recovering = s->recovering && !ready;
 }
 
+/* Another attempt's claim for this token is there, or may still be taken there. */
+static bool may_take(const struct slot *s, uint64_t token)
+{
+    if (s->own && s->expect.token == token) {
+        return true;
+    }
+    bool others =
+        s->name != 0 && !s->own && s->committed; /* a bare one may be taken back before the claim arrives */
+    return !others && !s->recovering && s->fence < token;
+}
+
+/*
+ * Q20: a tenure of the candidate's own, on too few nodes to count, may be another attempt's whose other claims are under
+ * way. It is replaced only when it can't get a quorum any more: our claims on the other nodes close them to it.
+ */
+static bool is_held_back(const struct quorum *q, const struct attempt *a, const struct slot *s)
+{
+    uint64_t token = s->expect.token;
+    if (token <= a->past || attempt_tried(a, token) || q->faults.claim_all_at_once) {
+        return false;
+    }
+    unsigned n = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        n += may_take(&a->slots[i], token) ? 1 : 0;
+    }
+    return n >= q->majority;
+}
+
 static void ask_claim(struct quorum *q, struct attempt *a, struct slot *s)
 {
     bool others = s->name != 0 && !s->own;
     bool foreign_owner = s->expect.token != 0 && !quorum_owner_is(s->expect.owner, a->claim.owner);
-    if (node_state(&q->nodes[s->cmd.node]) != QUORUM_NODE_READY || others || foreign_owner) {
+    if (node_state(&q->nodes[s->cmd.node]) != QUORUM_NODE_READY || others || foreign_owner ||
+        is_held_back(q, a, s)) {
         return;
     }
     s->held_before = s->held;
@@ -237,6 +266,7 @@ static void note_claim(struct quorum *q, struct attempt *a, struct slot *s, cons
     case QUORUM_OK:
         s->expect = (struct quorum_claim){s->cmd.token, s->cmd.owner};
         s->seen = s->expect;
+        s->fence = s->cmd.token;
         s->own = true;
         s->held = s->had_tenure ? HELD_NONE : HELD_SURE;
         break;
@@ -251,6 +281,7 @@ static void note_claim(struct quorum *q, struct attempt *a, struct slot *s, cons
         if (!quorum_observe(q, reply->fence)) {
             s->answer = QUORUM_FAILED;
         }
+        s->fence = reply->fence;
         s->held = s->held_before;
         break;
     default: /* changed: somebody else's tenure; an undo would pass it by */
@@ -509,6 +540,21 @@ static void judge_look(struct quorum *q, struct attempt *a, struct slot *just,
     judge_claimable(q, a);
 }
 
+/* Claims that waited for others to be answered, and need not any more. How many may still be asked. */
+static unsigned release_claims(struct quorum *q, struct attempt *a)
+{
+    unsigned waiting = 0;
+    for (unsigned i = 0; i < q->n; i++) {
+        struct slot *s = &a->slots[i];
+        bool candidate = !s->out && !slot_fresh(a, s) && s->own && s->expect.token != 0;
+        if (candidate) {
+            ask_claim(q, a, s);
+            waiting += !s->out && is_held_back(q, a, s) ? 1 : 0;
+        }
+    }
+    return waiting;
+}
+
 static void judge_claim(struct quorum *q, struct attempt *a, struct slot *just,
                         const struct quorum_reply *reply)
 {
@@ -525,7 +571,11 @@ static void judge_claim(struct quorum *q, struct attempt *a, struct slot *just,
     }
     if (ok >= q->majority) { /* Q2 */
         win(q, a, a->claim.token, true);
-    } else if (ok + attempt_pending(q, a) >= q->majority) {
+        return;
+    }
+    unsigned waiting = changed || low ? 0 : release_claims(q, a);
+    unsigned pending = attempt_pending(q, a);
+    if (ok + pending >= q->majority || (pending > 0 && ok + pending + waiting >= q->majority)) {
         return;
     } else if (changed) {
         attempt_round(q, a, PHASE_LOOK);

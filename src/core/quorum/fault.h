@@ -25,6 +25,7 @@ struct quorum;
     FAULT(validity_unchecked)  /* elected is answered although no validity is left */                       \
     FAULT(ceiling_not_raised)  /* tokens are sent above the ceiling, long terms above max_term */           \
     FAULT(fresh_when_quorum)   /* fresh as soon as q nodes know nothing, whatever the others know */        \
+    FAULT(claim_all_at_once)   /* a tenure is replaced while another attempt may complete it */             \
     FAULT(undo_before_reply)   /* a silent node's undo is forgotten */                                      \
     FAULT(refill_unchecked)    /* a tenure is refilled without looking at F and at who is missing */        \
     FAULT(count_recovering)    /* recovering nodes count like ready ones */

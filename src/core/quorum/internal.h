@@ -339,6 +339,17 @@ void look_put_back(struct quorum *q, struct attempt *a, struct slot *s);
 /* Repairs a slot that answered that it lacks what this attempt has won. */
 void look_repair(struct quorum *q, struct attempt *a, struct slot *s);
 
+/* The token is of one of its own claims. */
+static inline bool attempt_tried(const struct attempt *a, uint64_t token)
+{
+    for (unsigned i = 0; i < a->n_tried; i++) {
+        if (a->tried[i].token == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static inline bool slot_fresh(const struct attempt *a, const struct slot *s)
 {
     return s->answered && s->round == a->round;

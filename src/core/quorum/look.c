@@ -11,23 +11,13 @@ void look_ask(struct quorum *q, struct attempt *a, struct slot *s)
     attempt_send(q, a, s);
 }
 
-static bool was_tried(const struct attempt *a, uint64_t token)
-{
-    for (unsigned i = 0; i < a->n_tried; i++) {
-        if (a->tried[i].token == token) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void note_tenure(struct quorum *q, struct attempt *a, struct slot *s, const struct quorum_reply *reply)
 {
     s->own = true;
     s->committed = true;
     s->seen = (struct quorum_claim){reply->token, reply->owner};
     s->expect = s->seen; /* "by claims that expect exactly what look returned" */
-    if (was_tried(a, reply->token)) {
+    if (attempt_tried(a, reply->token)) {
         return;
     }
     s->had_tenure = true;

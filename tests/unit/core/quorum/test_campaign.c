@@ -327,8 +327,63 @@ static void a_tenure_without_a_quorum_is_replaced_only_with_proof(void **state)
     struct quorum_owner owner = owner_of(rig_expect(rig, 0, QUORUM_LOOK));
     rig_exchange(rig, 0, 0, QUORUM_LOOK, R(OK, .token = 900, .owner = owner, .fence = 900, .expires_ms = 5));
     rig_exchange(rig, 1, 2, QUORUM_LOOK, R(BARE, .fence = 10));
-    assert_int_equal(rig_expect(rig, 0, QUORUM_CLAIM)->expect.token, 900);
+    rig_expect_nothing(rig, 0); /* another attempt may still complete it on node 1 or 2 */
     assert_int_equal(rig_expect(rig, 1, QUORUM_CLAIM)->expect.token, 0);
+    rig_exchange(rig, 1, 1, QUORUM_CLAIM, R(OK, ));
+    rig_expect_nothing(rig, 0); /* on node 2 */
+    rig_exchange(rig, 2, 2, QUORUM_CLAIM, R(OK, ));
+    assert_int_equal(a.request.err, EA_OK);
+    assert_true(a.request.tenure.token > 900);
+    rig_expect(rig, 0, QUORUM_REPAIR);
+    rig_free(rig);
+}
+
+static struct rig *one_of_a_tenure_and_one_closed_to_it(struct ask *a)
+{
+    struct rig *rig = rig_new(3);
+    rig_campaign(rig, a, "a");
+    rig_exchange(rig, 0, 2, QUORUM_SET, R(NAME, .name = STR("a")));
+    struct quorum_owner owner = owner_of(rig_expect(rig, 0, QUORUM_LOOK));
+    rig_exchange(rig, 0, 0, QUORUM_LOOK, R(OK, .token = 900, .owner = owner, .fence = 900));
+    rig_exchange(rig, 1, 1, QUORUM_LOOK, R(BARE, .fence = 10));
+    rig_exchange(rig, 2, 2, QUORUM_LOOK, R(BARE, .fence = 950));
+    rig_expect_nothing(rig, 0);
+    return rig;
+}
+
+static void a_tenure_is_replaced_when_nobody_can_complete_it_any_more(void **state)
+{
+    struct ask a = {0};
+    struct rig *rig = one_of_a_tenure_and_one_closed_to_it(&a);
+    rig_exchange(rig, 1, 1, QUORUM_CLAIM, R(OK, )); /* so it is closed here, too */
+    assert_int_equal(rig_expect(rig, 0, QUORUM_CLAIM)->expect.token, 900);
+    rig_exchange(rig, 0, 0, QUORUM_CLAIM, R(OK, ));
+    assert_int_equal(a.request.err, EA_OK);
+    rig_free(rig);
+}
+
+static void a_tenure_that_was_completed_meanwhile_is_adopted(void **state)
+{
+    struct ask a = {0};
+    struct rig *rig = one_of_a_tenure_and_one_closed_to_it(&a);
+    rig_exchange(rig, 2, 2, QUORUM_CLAIM, R(OK, ));
+    rig_exchange(rig, 1, 1, QUORUM_CLAIM,
+                 R(CHANGED, )); /* another attempt's claim was faster (seed 1076451) */
+    struct quorum_owner owner = owner_of(rig_expect(rig, 0, QUORUM_LOOK));
+    rig_exchange(rig, 0, 1, QUORUM_LOOK, R(OK, .token = 900, .owner = owner, .fence = 900));
+    assert_int_equal(a.request.err, EA_OK);
+    assert_int_equal(a.request.tenure.token, 900);
+    rig_free(rig);
+}
+
+static void a_tenure_that_a_silent_node_may_complete_is_left_alone(void **state)
+{
+    struct ask a = {0};
+    struct rig *rig = one_of_a_tenure_and_one_closed_to_it(&a);
+    rig_exchange(rig, 2, 2, QUORUM_CLAIM, R(OK, ));
+    rig_cut(rig, 1);
+    rig_exchange(rig, 2, 2, QUORUM_UNDO, R(OK, )); /* it can't win now, and tries again */
+    assert_int_equal(a.done, 0);
     rig_free(rig);
 }
 
@@ -726,6 +781,9 @@ int main(void)
         cmocka_unit_test(what_was_given_up_is_not_adopted_but_claimed_anew),
         cmocka_unit_test(a_new_token_is_above_past_unless_past_is_far_ahead_of_the_clock),
         cmocka_unit_test(a_tenure_without_a_quorum_is_replaced_only_with_proof),
+        cmocka_unit_test(a_tenure_is_replaced_when_nobody_can_complete_it_any_more),
+        cmocka_unit_test(a_tenure_that_was_completed_meanwhile_is_adopted),
+        cmocka_unit_test(a_tenure_that_a_silent_node_may_complete_is_left_alone),
         cmocka_unit_test(an_unprovable_tenure_keeps_its_old_expiry),
         cmocka_unit_test(what_was_adopted_is_never_given_back),
         cmocka_unit_test(the_fault_give_back_adopted_undoes_a_tenure_that_was_there_before),
