@@ -456,7 +456,7 @@ static enum failover_ask choose(struct failover *f, struct mono now)
         if (!urgent || f->closing) {
             return FAILOVER_NOTHING;
         }
-        if (!may_stand(f, now)) {
+        if (!f->stranger_gone || !may_stand(f, now)) {
             return FAILOVER_READ;
         }
         move(f, ELECTION_STANDING);
@@ -553,6 +553,25 @@ static void answer_giving(struct failover *f, enum failover_ask ask, const struc
     move(f, f->closing ? ELECTION_OVER : ELECTION_FOLLOWING);
 }
 
+/*
+ * A tenure that has this node's name before the node has stood for election is that of a former life, of which a
+ * resignation may still be under way, or of another program by the same name: the store would give it to us, and it is
+ * not ours. It is left to lapse.
+ */
+static void answer_read(struct failover *f, const struct failover_answer *answer, struct mono now)
+{
+    if (answer->outcome == FAILOVER_UNKNOWN || sm_now(&f->state) != ELECTION_FOLLOWING) {
+        return;
+    }
+    if (!f->stranger_gone && is_self(f, answer->leader)) {
+        f->past = answer->token > f->past ? answer->token : f->past;
+        return;
+    }
+    f->urgent = f->urgent || !f->stranger_gone;
+    f->stranger_gone = true;
+    know_leader(f, answer->leader, answer->token, now);
+}
+
 void failover_answer(struct failover *f, const struct failover_answer *answer, struct mono now,
                      struct wall wall)
 {
@@ -571,9 +590,7 @@ void failover_answer(struct failover *f, const struct failover_answer *answer, s
         answer_giving(f, ask, answer, now);
         break;
     default:
-        if (answer->outcome != FAILOVER_UNKNOWN && sm_now(&f->state) == ELECTION_FOLLOWING) {
-            know_leader(f, answer->leader, answer->token, now);
-        }
+        answer_read(f, answer, now);
     }
 }
 

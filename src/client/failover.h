@@ -116,8 +116,9 @@ struct failover {
     struct mono asked;      /* when */
     bool urgent;            /* tell the store now, not at the next tick */
 
-    uint64_t token; /* of our tenure, until it was given or lost; 0: none */
-    uint64_t past;  /* the highest that was given up */
+    uint64_t token;     /* of our tenure, until it was given or lost; 0: none */
+    uint64_t past;      /* the highest that was given up */
+    bool stranger_gone; /* no tenure of a former life has this node's name any more: it may stand */
     struct mono elected_at;
     struct mono renewed; /* the start of the last proven renewal */
     struct wall renewed_wall;

@@ -73,7 +73,8 @@ static void note(void *arg, enum election_act act, const char *node, uint64_t to
     s->acts[s->n_acts++ % 100] = act;
 }
 
-static void init(struct scene *s, enum election_strategy strategy, int32_t priority)
+/* A node that has just begun. */
+static void begin(struct scene *s, enum election_strategy strategy, int32_t priority)
 {
     memset(s, 0, sizeof *s);
     s->now.us = 1000000;
@@ -125,6 +126,14 @@ static void elect(struct scene *s, uint64_t token)
     assert_int_equal(until_question(s), FAILOVER_CAMPAIGN);
     answer(s, FAILOVER_OK, "me", token);
     assert_int_equal(failover_state(&s->f), ELECTION_LEADING);
+}
+
+/* One that has seen that nobody leads. */
+static void init(struct scene *s, enum election_strategy strategy, int32_t priority)
+{
+    begin(s, strategy, priority);
+    assert_int_equal(until_question(s), FAILOVER_READ);
+    answer(s, FAILOVER_LOST, "", 0);
 }
 
 static bool noted(const struct scene *s, enum election_act act)
@@ -433,6 +442,23 @@ static void an_end_that_was_seen_before_the_renewal_is_the_end(void **state)
     assert_int_equal(failover_state(&s.f), ELECTION_FOLLOWING);
 }
 
+static void a_tenure_of_a_former_life_is_left_to_lapse(void **state)
+{
+    struct scene s;
+    begin(&s, ELECTION_RACE, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(until_question(&s), FAILOVER_READ);
+        answer(&s, i == 2 ? FAILOVER_UNKNOWN : FAILOVER_OK, i == 2 ? "" : "me", i == 2 ? 0 : 11);
+        assert_string_equal(s.leader, "");
+    }
+    assert_int_equal(until_question(&s), FAILOVER_READ);
+    struct mono lapsed = s.now;
+    answer(&s, FAILOVER_LOST, "", 0);
+    assert_int_equal(until_question(&s), FAILOVER_CAMPAIGN); /* at once */
+    assert_int_equal(s.now.us, lapsed.us);
+    assert_int_equal(s.question.past, 11);
+}
+
 static void who_stops_leading_says_at_once_that_it_does_not_stand(void **state)
 {
     struct scene s;
@@ -547,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_free_election_is_left_to_a_better_node_for_a_while),
         cmocka_unit_test(a_better_leader_that_leaves_is_neither_waited_for_nor_given_the_lease_again),
         cmocka_unit_test(an_end_that_was_seen_before_the_renewal_is_the_end),
+        cmocka_unit_test(a_tenure_of_a_former_life_is_left_to_lapse),
         cmocka_unit_test(who_stops_leading_says_at_once_that_it_does_not_stand),
         cmocka_unit_test(of_more_nodes_than_are_kept_the_most_wanted_are),
         cmocka_unit_test(nodes_that_fall_silent_leave),
