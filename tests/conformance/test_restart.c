@@ -127,6 +127,22 @@ static void tokens_grow_although_the_wall_clock_went_back_between_two_runs(void 
     }
 }
 
+/* A store on several nodes answers as soon as a majority names one leader; it shows no token where the claim did not
+ * reach one of these before the restart. Asked again, another majority may be faster. */
+static struct answer list_with_tokens(struct bench *b, struct election_request page)
+{
+    struct answer list = {.err = EA_UNAVAILABLE};
+    bool all = false;
+    for (int tries = 0; !all && tries < 100; tries++) {
+        list = bench_ask(b, page);
+        all = true;
+        for (size_t i = 0; i < list.list.n; i++) {
+            all = all && list.list.leaders[i].token != 0;
+        }
+    }
+    return list;
+}
+
 static void many_tenures_are_back_on_any_number_of_lanes(void **state)
 {
     struct bench *b = *state;
@@ -144,7 +160,7 @@ static void many_tenures_are_back_on_any_number_of_lanes(void **state)
         bench_restart(b, lanes[r]);
         struct election_request page = bench_question(b, OP_LIST, NULL, NULL);
         page.page_size = MANY + 1;
-        struct answer list = bench_ask(b, page);
+        struct answer list = list_with_tokens(b, page);
         assert_int_equal(list.list.n, MANY);
         for (int i = 0; i < MANY; i++) {
             expect_str(list.list.leaders[i].election, names[i]);

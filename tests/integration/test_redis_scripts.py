@@ -644,6 +644,13 @@ def test_who_led_is_a_candidate_from_when_it_was_last_seen(node):
     assert candidates() == {"C\t3": 12}
 
 
+def test_who_led_by_a_repair_is_no_candidate_here(node):
+    """Its priority and its term are known to the nodes that took its claim."""
+    assert node.repair("A", 100, owner(1)) == ["ok"]
+    assert node.resign("A", 100) == ["ok", "100"]
+    assert node.call("ZRANGE", "p/candidates/default/e", 0, -1) == []
+
+
 def test_the_end_that_nobody_told_is_noted_by_the_next_grant(node):
     node.lead("A", token=100, px=5000)
     node.vanish(ago=7000)

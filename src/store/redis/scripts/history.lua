@@ -51,7 +51,9 @@ local function notice(display, at, e, action, token, leader, ago, priority)
   end
 
   if e.token then
-    seen(e, e.lease, last_priority, last_term - (e.expires - now_ms()))
+    if was_token == text(e.token) then -- else it came by a repair, and the other nodes know its term and priority
+      seen(e, e.lease, last_priority, last_term - (e.expires - now_ms()))
+    end
     if action == 'elected' then -- what it has given up is never led again
       keep(wall, 'resigned', text(e.token), e.lease, '')
     end
