@@ -351,7 +351,7 @@ def test_claims_made_again_and_undos_that_wait_are_counted(agents, servers):
         node.call("SET", "ela/fence/default/job", str(ahead))
     status, heir = agent.json("PUT", "/election/job", {"leader": "b", "term": 60000, "from": "a", "token": won["token"]})
     assert status == 200 and int(heir["token"]) > ahead
-    assert agent.metric("election_agent_claim_retries_total") == 1
+    wait_for(lambda: agent.metric("election_agent_claim_retries_total") == 1, "the count of this turn of the loop")
     assert agent.metric("election_agent_undo_pending") == 0
     for node in nodes[1:]:
         node.pause()
