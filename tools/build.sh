@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh DIRECTORY [meson options]: configures once (again when the options changed) and builds. Prints only what went wrong.
+# build.sh DIRECTORY [meson options]: configures once (again when the options changed) and builds, or only the BUILD_TARGETS of
+# that variable. Prints only what went wrong.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$1
@@ -16,4 +17,5 @@ if [ "$(cat "$dir/.options" 2>/dev/null)" != "$options" ]; then
     meson setup "$dir" "$@" >"$log" 2>&1 || { cat "$log" >&2; rm -rf "$dir"; exit 1; }
     printf '%s' "$options" >"$dir/.options"
 fi
-ninja -C "$dir" >"$log" 2>&1 || { grep -v '^\[' "$log" >&2 || true; exit 1; }
+# shellcheck disable=SC2086 # a list
+ninja -C "$dir" ${BUILD_TARGETS:-} >"$log" 2>&1 || { grep -v '^\[' "$log" >&2 || true; exit 1; }

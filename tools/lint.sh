@@ -39,7 +39,9 @@ check "every gate bites" bash tests/lint_selftest.sh
 check "include directions" /usr/bin/python3 tools/check_includes.py .
 check "layout (make format)" clang-format --dry-run -Werror "${files[@]}"
 check "files over 800 lines" too_long
-check "the build that the analysers read" env CC=clang tools/build.sh build-lint -Dbuildtype=debugoptimized
+# Nothing of it is run but what checks the documents: to read the sources, generated headers suffice.
+check "what the analysers read" env CC=clang BUILD_TARGETS="gen_docs src/agent/version.h src/elector/version.h" \
+    tools/build.sh build-lint -Dbuildtype=debugoptimized
 check "clang-tidy" tidy
 check "cppcheck" cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --force --max-configs=1 -j "$(nproc)" \
     --suppress=missingIncludeSystem --suppress=unusedFunction --suppress=normalCheckLevelMaxBranches \

@@ -37,7 +37,7 @@ static size_t peek_all(const struct output *out, uint8_t *to)
 
 static void bytes_come_out_as_they_went_in_however_they_are_cut(void **state)
 {
-    enum { TOTAL = 100000 };
+    enum { TOTAL = 40000 };
     static uint8_t all[TOTAL];
     static uint8_t seen[TOTAL];
 
