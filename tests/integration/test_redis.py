@@ -346,8 +346,8 @@ def test_claims_made_again_and_undos_that_wait_are_counted(agents, servers):
     agent = agents(**on(nodes)).start()
     assert agent.metric("election_agent_claim_retries_total") == 0
     _, won = campaign(agent, "job", "a")
-    ahead = int(won["token"]) + 5_000_000
-    for node in nodes:  # as an agent leaves it whose clock is seconds ahead
+    ahead = int(won["token"]) + 20_000_000
+    for node in nodes:  # as an agent leaves it whose clock is ahead
         node.call("SET", "ela/fence/default/job", str(ahead))
     status, heir = agent.json("PUT", "/election/job", {"leader": "b", "term": 60000, "from": "a", "token": won["token"]})
     assert status == 200 and int(heir["token"]) > ahead
