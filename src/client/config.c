@@ -215,6 +215,7 @@ static void take_redis(struct election_settings *out, const struct election_conf
     out->redis.urls = out->urls;
     out->redis.prefix = out->prefix;
     out->redis.allow_eviction = config->redis_allow_eviction;
+    out->redis.beats = true;
     /* Files: read while the store is opened. */
     out->redis.tls_ca = config->redis_tls_ca;
     out->redis.tls_cert = config->redis_tls_cert;

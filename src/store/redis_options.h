@@ -20,6 +20,7 @@ struct redis_options {
     const char *prefix;
     int64_t operation_timeout_ms;
     bool allow_eviction;
+    bool beats; /* every candidate tells of itself by store_beat(): who loses need not be told of besides */
     bool old_servers;   /* treat every server as one before 7.0; for tests */
     const char *tls_ca; /* NULL: the system's; files in PEM */
     const char *tls_cert;

@@ -6,6 +6,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from harness.agent import VARIANT, Agent  # noqa: E402
+from harness.redis import Server  # noqa: E402
 
 # What has nothing of a build in it, or is about what is installed, is tested once.
 collect_ignore = [] if VARIANT == "release" else ["test_container.py", "test_library_installed.py", "test_manuals.py"]
@@ -30,6 +31,14 @@ def agents(tmp_path):
 def agent(agents):
     """One agent on the embedded store, running."""
     return agents().start()
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """One redis-server, running."""
+    server = Server(tmp_path / "redis").start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

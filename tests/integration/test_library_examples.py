@@ -10,7 +10,6 @@ import time
 import pytest
 
 from harness.agent import BUILD, SLOW, wait_for
-from harness.redis import Server
 from harness.terminal import Terminal
 from test_tour import ROOT
 
@@ -19,13 +18,6 @@ TICK = 0.5 * 1.2
 MACHINE = 0.5  # what a busy machine may add
 LEADING = r"leading with token (\d+)"
 REFUSED = r"token (\d+): refused, a later leader has written"
-
-
-@pytest.fixture
-def redis(tmp_path):
-    server = Server(tmp_path / "redis").start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import tempfile
 import pytest
 
 from harness.agent import BUILD, SLOW, wait_for
-from harness.redis import Server
 from harness.terminal import Terminal
 from test_tour import ROOT
 
@@ -40,13 +39,6 @@ class Tree:
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     return Tree(tmp_path_factory.mktemp("installed"))
-
-
-@pytest.fixture
-def redis(tmp_path):
-    server = Server(tmp_path / "redis").start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

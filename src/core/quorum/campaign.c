@@ -278,10 +278,11 @@ static void note_claim(struct quorum *q, struct attempt *a, struct slot *s, cons
     case QUORUM_LOST:
         break;
     case QUORUM_LOW:
-        if (!quorum_observe(q, reply->fence)) {
+        if (quorum_observe(q, reply->fence)) {
+            s->fence = reply->fence;
+        } else {
             s->answer = QUORUM_FAILED;
         }
-        s->fence = reply->fence;
         s->held = s->held_before;
         break;
     default: /* changed: somebody else's tenure; an undo would pass it by */
@@ -546,8 +547,8 @@ static unsigned release_claims(struct quorum *q, struct attempt *a)
     unsigned waiting = 0;
     for (unsigned i = 0; i < q->n; i++) {
         struct slot *s = &a->slots[i];
-        bool candidate = !s->out && !slot_fresh(a, s) && s->own && s->expect.token != 0;
-        if (candidate) {
+        bool unasked = !s->out && !slot_fresh(a, s) && s->own && s->expect.token != 0;
+        if (unasked) {
             ask_claim(q, a, s);
             waiting += !s->out && is_held_back(q, a, s) ? 1 : 0;
         }

@@ -10,10 +10,9 @@
 #include "base/mem.h"
 #include "store/kubernetes/internal.h"
 
-#define ANSWER_MS \
-    5000 /* also keeps the API server from being asked for ever by a namespace that stays away */
-#define PAUSE_MS 2000
-#define NAME     "election-agent-check"
+#define ANSWER_MS 5000 /* in which the client tries again by itself */
+#define PAUSE_MS  2000
+#define NAME      "election-agent-check"
 
 static void ask(struct kubernetes *store);
 

@@ -66,6 +66,9 @@ void group_touch(struct redis_group *group)
 static void use(struct redis_group *group, int64_t term_ms)
 {
     const struct redis_lane *lane = group->lane;
+    if (lane->clusters == NULL) {
+        return; /* it is never freed */
+    }
     int64_t ms = UNUSED_MS + lane->store->redis.operation_timeout_ms + term_ms;
     struct mono until = mono_add_ms(loop_now(lane->loop), ms);
     group->used_until = mono_before(group->used_until, until) ? until : group->used_until;
@@ -289,7 +292,11 @@ struct redis_group *group_new(struct redis_lane *lane, unsigned index)
         .allow_eviction = store->redis.allow_eviction,
         .hints = small ? CLUSTER_HINTS : 0,
         .undos_max = small ? CLUSTER_UNDOS : 0,
-        .hooks = {.send = send_command, .event = event, .lost = lost, .node = node, .arg = group},
+        .hooks = {.send = send_command,
+                  .event = event,
+                  .lost = lane->losers != NULL ? lost : NULL,
+                  .node = node,
+                  .arg = group},
     };
     group->quorum = quorum_new(&options, redis_now(lane));
     group_touch(group);

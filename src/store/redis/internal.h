@@ -113,7 +113,7 @@ struct redis_lane {
     bool was_up;
     bool is_up;
     struct census census;
-    struct throttle *losers; /* notes.c */
+    struct throttle *losers; /* notes.c; NULL: they tell of themselves */
 };
 
 /* What was last told about a node. */

@@ -227,7 +227,7 @@ static void open_lane(struct redis_store *self, unsigned index)
     lane->agent = rng_next(&random) | 1; /* not 0 */
     lane->groups = mem_zalloc(self->groups * sizeof(struct redis_group *));
     census_init(&lane->census);
-    lane->losers = mem_zalloc(sizeof *lane->losers);
+    lane->losers = self->redis.beats ? NULL : mem_zalloc(sizeof *lane->losers);
     if (self->redis.mode == REDIS_CLUSTER) {
         cluster_init(lane);
         lane->groups[0] = group_new(lane, 0); /* tells whether a quorum can be had at all */

@@ -297,7 +297,8 @@ static size_t place_of(const struct work *batch, const struct quorum_command *co
     return batch->places;
 }
 
-/* Nothing of this verb passes it, or nothing at all. */
+/* What comes later does not pass it: of its election nothing, by joining a call that stands before it; if it is about the
+ * node itself, nothing at all. `except`: the call that it has joined. */
 static void close_batches(struct turn *turn, const struct quorum_command *command, const struct batch *except)
 {
     for (size_t i = 0; i < BATCHES; i++) {
